@@ -1,0 +1,404 @@
+//! The options, each with its environment variable and its meaning, in one table.
+
+use std::fmt;
+use std::time::Duration;
+
+use humantime::format_duration;
+use log::LevelFilter;
+
+use super::{UsageError, quoted};
+use crate::config::Config;
+use crate::signal::{Signal, SignalSet};
+use crate::sys::Environment;
+
+/// What begins the name of each of our environment variables.
+pub(super) const PREFIX: &str = "SEXTON_";
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One value.
+    Value,
+    /// A value each time it is given; in the environment, values with commas between them.
+    List,
+    /// Nothing: it is given or not; in the environment, yes or no.
+    Switch,
+}
+
+/// Where a value comes from, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    Option(&'static str),
+    Variable(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Option(name) => write!(f, "--{name}"),
+            Source::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One option.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub long: &'static str,
+    pub short: Option<char>,
+    pub variable: &'static str,
+    /// What the value is called in the help.
+    pub value: &'static str,
+    pub kind: Kind,
+    pub heading: &'static str,
+    /// One line.
+    pub help: &'static str,
+    /// What `--help` says beyond that line.
+    pub more: &'static str,
+    /// Takes over the values, one at the least; the error is the rest of a sentence.
+    apply: fn(&mut Config, &[&str]) -> Result<(), String>,
+}
+
+const SHUTDOWN: &str = "Shutdown";
+const SIGNALS: &str = "Signals";
+const PROCESSES: &str = "Processes and exit status";
+
+/// All of them but those that say how much is logged, which work together ([`log_level`]).
+pub(super) static SETTINGS: [Setting; 10] = [
+    Setting {
+        long: "grace-period",
+        short: None,
+        variable: "SEXTON_GRACE_PERIOD",
+        value: "DURATION",
+        kind: Kind::Value,
+        heading: SHUTDOWN,
+        help: "From the stop signal to SIGKILL; unset or 0: never",
+        more: "The pre-stop sleep counts against it. Set it a little below the limit of your \
+               orchestrator (Docker: 10s, Kubernetes: terminationGracePeriodSeconds), so that \
+               sexton can still say what happened.",
+        apply: |config, values| {
+            config.grace_period = Some(one(values, duration)?).filter(|period| !period.is_zero());
+            Ok(())
+        },
+    },
+    Setting {
+        long: "pre-stop-sleep",
+        short: None,
+        variable: "SEXTON_PRE_STOP_SLEEP",
+        value: "DURATION",
+        kind: Kind::Value,
+        heading: SHUTDOWN,
+        help: "Wait before forwarding the stop signal",
+        more: "As a Kubernetes preStop hook that sleeps: load balancers get the time to stop \
+               sending requests before the command stops taking them. A second stop signal ends \
+               the sleep. It must be shorter than the grace period.",
+        apply: |config, values| {
+            config.pre_stop_sleep = one(values, duration)?;
+            Ok(())
+        },
+    },
+    Setting {
+        long: "stop-signal",
+        short: None,
+        variable: "SEXTON_STOP_SIGNALS",
+        value: "SIGNAL",
+        kind: Kind::List,
+        heading: SHUTDOWN,
+        help: "Which signals start the shutdown; default SIGTERM (repeatable)",
+        more: "Name here what your engine sends, as with STOPSIGNAL in a Dockerfile.",
+        apply: |config, values| {
+            config.stop_signals = SignalSet::EMPTY;
+            for value in values {
+                config.stop_signals = config.stop_signals.with(catchable(value)?);
+            }
+            Ok(())
+        },
+    },
+    Setting {
+        long: "rewrite",
+        short: Some('r'),
+        variable: "SEXTON_REWRITE",
+        value: "FROM:TO",
+        kind: Kind::List,
+        heading: SIGNALS,
+        help: "Forward TO in place of FROM; TO 0 or none drops it (repeatable)",
+        more: "A signal is a name with or without SIG, a number, RTMIN+n (34 + n) or RTMAX-n \
+               (64 - n).",
+        apply: |config, values| {
+            let mut rewritten = SignalSet::EMPTY;
+            for value in values {
+                let (from, to) = rewrite(value)?;
+                if rewritten.contains(from) {
+                    return Err(format!("{from} is rewritten twice; say once what becomes of it"));
+                }
+                rewritten = rewritten.with(from);
+                config.rewrites.set(from, to);
+            }
+            Ok(())
+        },
+    },
+    Setting {
+        long: "group",
+        short: Some('g'),
+        variable: "SEXTON_GROUP",
+        value: "",
+        kind: Kind::Switch,
+        heading: SIGNALS,
+        help: "Forward to the command's process group, not to the main process alone",
+        more: "",
+        apply: |config, values| {
+            config.group = one(values, switch)?;
+            Ok(())
+        },
+    },
+    Setting {
+        long: "parent-death-signal",
+        short: Some('p'),
+        variable: "SEXTON_PARENT_DEATH_SIGNAL",
+        value: "SIGNAL",
+        kind: Kind::Value,
+        heading: SIGNALS,
+        help: "Act as if SIGNAL had come when the parent process of sexton dies",
+        more: "A parent that is dead already counts too; one of its threads does not.",
+        apply: |config, values| {
+            config.parent_death_signal = Some(one(values, signal)?);
+            Ok(())
+        },
+    },
+    Setting {
+        long: "subreaper",
+        short: Some('s'),
+        variable: "SEXTON_SUBREAPER",
+        value: "",
+        kind: Kind::Switch,
+        heading: PROCESSES,
+        help: "Warn if sexton cannot become a subreaper, which it tries anyway unless it is PID 1",
+        more: "",
+        apply: |config, values| {
+            config.subreaper = one(values, switch)?;
+            Ok(())
+        },
+    },
+    Setting {
+        long: "warn-on-reap",
+        short: Some('w'),
+        variable: "SEXTON_WARN_ON_REAP",
+        value: "",
+        kind: Kind::Switch,
+        heading: PROCESSES,
+        help: "One warning for each orphan reaped",
+        more: "",
+        apply: |config, values| {
+            config.warn_on_reap = one(values, switch)?;
+            Ok(())
+        },
+    },
+    Setting {
+        long: "expect-exit",
+        short: Some('e'),
+        variable: "SEXTON_EXPECT_EXIT",
+        value: "CODE",
+        kind: Kind::List,
+        heading: PROCESSES,
+        help: "Exit 0 when the command exits with CODE (repeatable)",
+        more: "128 + N stands for an end by signal N: with 143, a Java server that SIGTERM ended \
+               has ended well.",
+        apply: |config, values| {
+            for value in values {
+                let code = value.parse::<u8>();
+                config.expected_exits.insert(code.map_err(|_| format!("{value:?} is no exit status; give 0 to 255"))?);
+            }
+            Ok(())
+        },
+    },
+    Setting {
+        long: "reraise",
+        short: None,
+        variable: "SEXTON_RERAISE",
+        value: "",
+        kind: Kind::Switch,
+        heading: PROCESSES,
+        help: "Die by the signal that killed the command (not as PID 1)",
+        more: "So that a parent that looks for it sees the signal itself and not 128 + N.",
+        apply: |config, values| {
+            config.reraise = one(values, switch)?;
+            Ok(())
+        },
+    },
+];
+
+impl Setting {
+    /// Takes over what the option was given.
+    pub fn apply_option(&self, config: &mut Config, values: &[&[u8]]) -> Result<(), UsageError> {
+        self.apply(config, values, Source::Option(self.long))
+    }
+
+    /// Takes over what the variable holds. An empty one counts as unset: Compose files and
+    /// manifests set variables to nothing when they mean none.
+    fn apply_variable(&self, config: &mut Config, value: &[u8]) -> Result<bool, UsageError> {
+        if value.is_empty() {
+            return Ok(false);
+        }
+        let source = Source::Variable(self.variable);
+        match self.kind {
+            Kind::List => {
+                let values: Vec<&[u8]> = value.split(|byte| *byte == b',').collect();
+                self.apply(config, &values, source)?;
+            }
+            Kind::Value | Kind::Switch => self.apply(config, &[value], source)?,
+        }
+        Ok(true)
+    }
+
+    fn apply(&self, config: &mut Config, values: &[&[u8]], source: Source) -> Result<(), UsageError> {
+        let text = |value: &&[u8]| match std::str::from_utf8(value) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => Err(UsageError(format!("{source}: {} is not valid UTF-8", quoted(value)))),
+        };
+        let values = values.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        (self.apply)(config, &values).map_err(|what| UsageError(format!("{source}: {what}")))
+    }
+}
+
+/// The names under which the two times that depend on each other were given.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    sources: Vec<(&'static str, Source)>,
+}
+
+impl Given {
+    /// Notes that the option came from the command line.
+    pub fn by_option(&mut self, setting: &'static Setting) {
+        self.sources.push((setting.long, Source::Option(setting.long)));
+    }
+
+    fn has(&self, long: &str) -> bool {
+        self.sources.iter().any(|(known, _)| *known == long)
+    }
+
+    fn source(&self, long: &'static str) -> Source {
+        self.sources.iter().find(|(known, _)| *known == long).map_or(Source::Option(long), |(_, source)| *source)
+    }
+}
+
+/// Takes over every variable whose option was not given, and warns of those that are unknown.
+pub(super) fn apply_environment(
+    config: &mut Config,
+    environment: Environment,
+    given: &mut Given,
+) -> Result<(), UsageError> {
+    for (name, value) in environment.variables().filter(|(name, _)| name.starts_with(PREFIX.as_bytes())) {
+        if name == LOG_VARIABLE.as_bytes() {
+            continue;
+        }
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.variable.as_bytes() == name) else {
+            config.warnings.push(unknown_variable(name));
+            continue;
+        };
+        // Of a name that is there twice the first one counts, as for getenv(3).
+        if !given.has(setting.long) && setting.apply_variable(config, value)? {
+            given.sources.push((setting.long, Source::Variable(setting.variable)));
+        }
+    }
+    Ok(())
+}
+
+/// Checks what only the settings together can get wrong.
+pub(super) fn check(config: &Config, given: &Given) -> Result<(), UsageError> {
+    let Some(grace_period) = config.grace_period else { return Ok(()) };
+    if config.pre_stop_sleep < grace_period {
+        return Ok(());
+    }
+    Err(UsageError(format!(
+        "{} ({}) must be shorter than {} ({}): the command would be killed before it sees the stop signal",
+        given.source("pre-stop-sleep"),
+        format_duration(config.pre_stop_sleep),
+        given.source("grace-period"),
+        format_duration(grace_period),
+    )))
+}
+
+/// The variable that says how much is logged.
+pub(super) const LOG_VARIABLE: &str = "SEXTON_LOG";
+
+/// How much is said: what `-v` and `-q` say, else the variable, else warnings.
+pub(super) fn log_level(verbose: u8, quiet: bool, environment: Environment) -> Result<LevelFilter, UsageError> {
+    match (quiet, verbose) {
+        (true, 0) => return Ok(LevelFilter::Error),
+        (true, _) => return Err(UsageError("--quiet and --verbose contradict each other; give one of them".into())),
+        (false, 0) => {}
+        (false, 1) => return Ok(LevelFilter::Info),
+        (false, 2) => return Ok(LevelFilter::Debug),
+        (false, _) => return Ok(LevelFilter::Trace),
+    }
+    match environment.get(LOG_VARIABLE) {
+        None | Some(b"") => Ok(LevelFilter::Warn),
+        Some(value) => std::str::from_utf8(value).ok().and_then(|level| level.parse().ok()).ok_or_else(|| {
+            let value = quoted(value);
+            UsageError(format!("{LOG_VARIABLE}: {value} is no level; give off, error, warn, info, debug or trace"))
+        }),
+    }
+}
+
+fn unknown_variable(name: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(name);
+    debug_assert!(shown.starts_with(PREFIX));
+    let known = SETTINGS.iter().map(|setting| setting.variable).chain([LOG_VARIABLE]);
+    let nearest = known
+        // Jaro-Winkler favours a common beginning: GRACE is nearer to GRACE_PERIOD than to GROUP.
+        .map(|known| (strsim::jaro_winkler(&shown[PREFIX.len()..], &known[PREFIX.len()..]), known))
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    let name = quoted(name);
+    let name = name.trim_matches('"');
+    match nearest {
+        Some((_, nearest)) => format!("the variable {name} means nothing to sexton; did you mean {nearest}?"),
+        None => format!("the variable {name} means nothing to sexton"),
+    }
+}
+
+/// The single value of an option.
+fn one<T>(values: &[&str], parse: fn(&str) -> Result<T, String>) -> Result<T, String> {
+    parse(values.last().copied().unwrap_or_default())
+}
+
+/// `30`, `30s`, `500ms`, `1m30s`: plain digits are seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().ok().map(Duration::from_secs)
+    } else {
+        humantime::parse_duration(text).ok()
+    };
+    parsed.ok_or_else(|| format!("{text:?} is no duration; write it like 30, 30s, 500ms or 1m30s"))
+}
+
+fn signal(text: &str) -> Result<Signal, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is no signal; give a name like TERM or SIGTERM, a number from 1 to 64, RTMIN+n or RTMAX-n")
+    })
+}
+
+/// A signal that sexton can receive.
+fn catchable(text: &str) -> Result<Signal, String> {
+    let signal = signal(text)?;
+    if signal.is_uncatchable() {
+        return Err(format!("no process ever receives {signal}; give a signal that can be caught"));
+    }
+    Ok(signal)
+}
+
+fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), String> {
+    let Some((from, to)) = text.split_once(':') else {
+        return Err(format!("{text:?} is no rewrite; write it like HUP:QUIT, or HUP:none to drop SIGHUP"));
+    };
+    let to = if to == "0" || to.eq_ignore_ascii_case("none") { None } else { Some(signal(to)?) };
+    Ok((catchable(from)?, to))
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither yes nor no; give 1 or 0")),
+    }
+}

@@ -1,0 +1,102 @@
+//! What sexton was asked to do, whichever command line it was said in.
+
+use std::time::Duration;
+
+use crate::signal::{Rewrites, Signal, SignalSet};
+use crate::sys::Args;
+
+/// Everything the supervisor needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The command and its arguments, as they stand in sexton's own argument vector.
+    pub command: Args,
+    /// From the stop signal to SIGKILL; `None`: sexton itself never kills.
+    pub grace_period: Option<Duration>,
+    /// From the stop signal to its forwarding.
+    pub pre_stop_sleep: Duration,
+    /// Which signals start the shutdown.
+    pub stop_signals: SignalSet,
+    /// What is forwarded in place of each signal.
+    pub rewrites: Rewrites,
+    /// Forward to the command's process group, not to the main process alone.
+    pub group: bool,
+    /// The user asked for a subreaper by name, so it is worth a word when the kernel refuses.
+    pub subreaper: bool,
+    /// The signal to act on when our parent dies.
+    pub parent_death_signal: Option<Signal>,
+    /// Exit statuses of the command that become 0.
+    pub expected_exits: ExitStatuses,
+    /// One warning for each orphan reaped.
+    pub warn_on_reap: bool,
+    /// Die by the signal that the command died of, so that our parent sees it (not as PID 1).
+    pub reraise: bool,
+    /// How much is said on stderr.
+    pub log_level: log::LevelFilter,
+    /// What was odd, though no reason to refuse: said before the command starts.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The defaults, for this command.
+    pub fn new(command: Args) -> Config {
+        Config {
+            command,
+            grace_period: None,
+            pre_stop_sleep: Duration::ZERO,
+            stop_signals: SignalSet::of(Signal::TERM),
+            rewrites: Rewrites::none(),
+            group: false,
+            subreaper: false,
+            parent_death_signal: None,
+            expected_exits: ExitStatuses::default(),
+            warn_on_reap: false,
+            reraise: false,
+            log_level: log::LevelFilter::Warn,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// A set of exit statuses, 0 to 255.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExitStatuses([u64; 4]);
+
+impl ExitStatuses {
+    /// Adds one.
+    pub fn insert(&mut self, status: u8) {
+        self.0[usize::from(status / 64)] |= 1 << (status % 64);
+    }
+
+    /// Whether it is in the set.
+    pub fn contains(self, status: u8) -> bool {
+        self.0[usize::from(status / 64)] & (1 << (status % 64)) != 0
+    }
+}
+
+/// Exit statuses of sexton's own, as in the table of `README.md`.
+pub mod exit_status {
+    /// sexton itself failed: wrong usage, fork refused.
+    pub const SEXTON_FAILED: u8 = 125;
+    /// The command was found and could not be executed.
+    pub const CANNOT_EXECUTE: u8 = 126;
+    /// The command was not found.
+    pub const NOT_FOUND: u8 = 127;
+    /// Added to the number of the signal that killed the command.
+    pub const KILLED_BASE: u8 = 128;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_exit_statuses_holds_just_what_was_inserted() {
+        let mut set = ExitStatuses::default();
+        for status in [0, 63, 64, 143, 255] {
+            assert!(!set.contains(status));
+            set.insert(status);
+        }
+        let held: Vec<u8> = (0..=255).filter(|s| set.contains(*s)).collect();
+        assert_eq!(held, [0, 63, 64, 143, 255]);
+    }
+}

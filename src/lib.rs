@@ -1,0 +1,20 @@
+//! sexton: a PID 1 for containers.
+//!
+//! The program is a functional core in an imperative shell:
+//!
+//! - [`cli`] turns the command line and the environment into a [`config::Config`];
+//! - [`shutdown`] is a pure state machine: events and the time go in, actions come out;
+//! - [`supervisor`] waits for signals, feeds the machine and does what it says;
+//! - [`sys`] holds every system call, and all of the `unsafe` code;
+//! - [`report`] is what people read.
+//!
+//! `docs/design.md` says why each of them is as it is.
+
+pub mod cli;
+pub mod config;
+pub mod launch;
+pub mod report;
+pub mod shutdown;
+pub mod signal;
+pub mod supervisor;
+pub mod sys;

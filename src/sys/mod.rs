@@ -1,0 +1,28 @@
+//! The kernel, one file per facility. All `unsafe` code of sexton is below this folder.
+//!
+//! Types are named after the kernel's own words; everything they offer is safe to call.
+
+#![allow(unsafe_code)]
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("sexton reads the kernel's signal structures in their 64-bit layout");
+
+mod descriptors;
+mod entry;
+mod parent;
+mod process;
+mod reap;
+mod signals;
+mod spawn;
+mod stderr;
+mod terminal;
+
+pub use descriptors::{close_all_but_stderr, leave_working_directory};
+pub use entry::{Args, Environment, Start, start};
+pub use parent::Parent;
+pub use process::{become_subreaper, die_by, monotonic_now, own_pid};
+pub use reap::{Change, ChangeKind, Reaper, Reaping};
+pub use signals::{Inbox, Inherited, SendError, send, send_to_group, suspend_self};
+pub use spawn::{Failure, Launch, spawn};
+pub use stderr::write_stderr;
+pub use terminal::Terminal;

@@ -1,0 +1,78 @@
+//! Our parent, and the signal that the kernel sends when it dies.
+
+use nix::errno::Errno;
+use nix::unistd::{Pid, getppid, getsid};
+
+use super::process::own_pid;
+use crate::signal::{Received, Signal};
+
+/// The kernel's parent-death signal, as sexton asks for it.
+///
+/// The kernel sends it when the *thread* that started us ends, not only when the process does
+/// (PR_SET_PDEATHSIG(2const)), and a runner with a pool of threads would kill its own jobs. It
+/// looks like a kill(2) by the parent, so sexton asks for 32, which libc keeps to itself and so
+/// nobody sends, and when it comes looks whether the parent is still there.
+const WAKE_UP: Signal = Signal::new(32).unwrap();
+
+/// The process that started sexton.
+#[derive(Clone, Copy, Debug)]
+pub struct Parent {
+    pid: i32,
+    signal: Signal,
+}
+
+impl Parent {
+    /// Asks for `signal` at the death of our parent.
+    ///
+    /// `Ok((parent, true))` when the parent is dead already.
+    ///
+    /// # Errors
+    ///
+    /// The kernel or a seccomp profile refuses.
+    pub fn watch(signal: Signal) -> Result<(Parent, bool), Errno> {
+        let pid = getppid().as_raw();
+        // SAFETY: takes integers.
+        Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, WAKE_UP.number(), 0, 0, 0) })?;
+        let parent = Parent { pid, signal };
+        Ok((parent, parent.is_gone() || was_adopted(pid)))
+    }
+
+    /// What a received signal means: `None` when it is the kernel's word about a mere thread.
+    pub fn interpret(&self, received: Received) -> Option<Received> {
+        let from_parent = received.code == libc::SI_USER && received.pid == self.pid;
+        if received.signal != WAKE_UP || !from_parent {
+            return Some(received);
+        }
+        self.is_gone().then(|| self.death(received))
+    }
+
+    /// The signal that the user asked for, from the parent.
+    pub fn death_notice(&self) -> Received {
+        self.death(Received { signal: self.signal, code: libc::SI_USER, pid: self.pid, uid: 0, value: 0 })
+    }
+
+    fn death(&self, received: Received) -> Received {
+        received.rewritten(self.signal)
+    }
+
+    /// A parent outside our PID namespace is 0 before its death and after (getppid(2)): there
+    /// the kernel's word has to do.
+    fn is_gone(&self) -> bool {
+        getppid().as_raw() != self.pid || self.pid == 0
+    }
+}
+
+/// Whether `parent` is a reaper that took us over from the parent that started us.
+///
+/// A child is born into its parent's session and leaves it only as the leader of its own
+/// (setsid(2)). So a parent of another session, while we lead none, is not the one that
+/// started us.
+fn was_adopted(parent: i32) -> bool {
+    if parent == 0 {
+        return false;
+    }
+    match (getsid(None), getsid(Some(Pid::from_raw(parent)))) {
+        (Ok(ours), Ok(theirs)) => ours != theirs && ours.as_raw() != own_pid(),
+        _ => false,
+    }
+}

@@ -1,0 +1,42 @@
+//! sexton itself as a process.
+
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::time::{ClockId, clock_gettime};
+
+use crate::signal::Signal;
+
+/// Our pid in our own PID namespace.
+pub fn own_pid() -> i32 {
+    nix::unistd::getpid().as_raw()
+}
+
+/// `CLOCK_MONOTONIC`: time since some moment in the past, which no one can set.
+///
+/// It cannot fail for this clock (clock_gettime(2)).
+pub fn monotonic_now() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Has the orphans among our descendants re-parented to us, as they are to PID 1.
+///
+/// # Errors
+///
+/// An old kernel (before 3.4), a seccomp profile or gVisor may refuse
+/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
+pub fn become_subreaper() -> nix::Result<()> {
+    nix::sys::prctl::set_child_subreaper(true)
+}
+
+/// Dies by this signal, without a core dump, so that our parent sees what killed the command.
+///
+/// Returns when the signal does not kill, or when the kernel protects us from it (PID 1).
+pub fn die_by(signal: Signal) {
+    // The command's own core dump is the one that says something.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    if signal.is_real_time() || crate::sys::own_pid() == 1 {
+        return;
+    }
+    let _ = signal_hook::low_level::emulate_default_handler(signal.number());
+}

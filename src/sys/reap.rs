@@ -1,0 +1,123 @@
+//! Collecting the status of children: dead, stopped, continued.
+
+use nix::errno::Errno;
+
+use crate::signal::Signal;
+
+/// Something that happened to a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its pid. After `Exited` and `Killed` it may belong to another process any moment.
+    pub pid: i32,
+    /// What happened.
+    pub kind: ChangeKind,
+}
+
+/// What happened to a child (wait(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It exited with this status, and is reaped.
+    Exited(u8),
+    /// It was killed by this signal, and is reaped.
+    Killed {
+        /// The signal.
+        signal: Signal,
+        /// The kernel wrote a core file.
+        core_dumped: bool,
+    },
+    /// It was stopped by this signal.
+    Stopped(Signal),
+    /// It goes on after a stop.
+    Continued,
+}
+
+/// How a look for changes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reaping {
+    /// The batch is full and there may be more.
+    More,
+    /// No child changed since.
+    Nothing,
+    /// There is no child left.
+    NoChildren,
+}
+
+/// Collects the changes of all children, a bounded batch at a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reaper;
+
+impl Reaper {
+    /// So many children at most are collected before signals are looked at again. One takes
+    /// about a microsecond, more while the kernel is tearing down many at once.
+    const BATCH: usize = 32;
+
+    /// Collects at most a batch of changes and hands each to `seen`.
+    pub fn collect(self, mut seen: impl FnMut(Change)) -> Reaping {
+        for _ in 0..Self::BATCH {
+            match next_change(-1, libc::WNOHANG) {
+                Ok(Some(change)) => seen(change),
+                Ok(None) => return Reaping::Nothing,
+                Err(_) => return Reaping::NoChildren,
+            }
+        }
+        Reaping::More
+    }
+}
+
+/// Waits for a child of ours that is about to exit, as one whose exec failed is.
+pub(super) fn wait_for_exit(pid: i32) {
+    while let Ok(Some(change)) = next_change(pid, 0) {
+        if matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
+            return;
+        }
+    }
+}
+
+/// wait4(2), not nix's waitpid: that one refuses statuses with a real-time signal in them after
+/// the kernel has forgotten the child.
+fn next_change(pid: i32, flags: i32) -> Result<Option<Change>, Errno> {
+    let mut status = 0;
+    // __WALL: a process made by clone(2) without SIGCHLD as its exit signal counts as well.
+    let flags = flags | libc::WUNTRACED | libc::WCONTINUED | libc::__WALL;
+    loop {
+        // SAFETY: the status is an int, and rusage may be null.
+        match unsafe { libc::wait4(pid, &raw mut status, flags, std::ptr::null_mut()) } {
+            0 => return Ok(None),
+            -1 if Errno::last() == Errno::EINTR => {}
+            -1 => return Err(Errno::last()),
+            pid => return Ok(Some(Change { pid, kind: decode(status) })),
+        }
+    }
+}
+
+fn decode(status: i32) -> ChangeKind {
+    if libc::WIFSTOPPED(status) {
+        ChangeKind::Stopped(Signal::new(libc::WSTOPSIG(status)).unwrap_or(Signal::STOP))
+    } else if libc::WIFCONTINUED(status) {
+        ChangeKind::Continued
+    } else if libc::WIFSIGNALED(status) {
+        let signal = Signal::new(libc::WTERMSIG(status)).unwrap_or(Signal::KILL);
+        ChangeKind::Killed { signal, core_dumped: libc::WCOREDUMP(status) }
+    } else {
+        ChangeKind::Exited(libc::WEXITSTATUS(status) as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_status_is_decoded_for_every_exit_status_and_every_signal() {
+        for status in 0..=255 {
+            assert_eq!(decode(i32::from(status) << 8), ChangeKind::Exited(status));
+        }
+        for signal in Signal::all() {
+            for (bit, core_dumped) in [(0, false), (0x80, true)] {
+                assert_eq!(decode(signal.number() | bit), ChangeKind::Killed { signal, core_dumped });
+            }
+            assert_eq!(decode(signal.number() << 8 | 0x7f), ChangeKind::Stopped(signal));
+        }
+        assert_eq!(decode(0xffff), ChangeKind::Continued);
+    }
+}

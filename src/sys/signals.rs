@@ -1,0 +1,249 @@
+//! Blocking, waiting for and sending signals, through the raw system calls.
+//!
+//! libc's `sigset_t` functions leave out 32 and 33, which its threads use for themselves; the
+//! command gets all 64 from sexton, so sexton talks to the kernel directly.
+
+use std::mem::{MaybeUninit, size_of};
+use std::ptr;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::process::own_pid;
+use crate::signal::{Received, Signal, SignalSet};
+
+/// What `sigsetsize` of the rt_ system calls must be: 64 signals, one bit each.
+const SET_SIZE: usize = size_of::<u64>();
+
+/// `siginfo_t` in the kernel's 64-bit layout (include/uapi/asm-generic/siginfo.h).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct SigInfo {
+    signo: i32,
+    errno: i32,
+    code: i32,
+    padding: i32,
+    pid: i32,
+    uid: u32,
+    value: u64,
+    rest: [u64; 12],
+}
+
+const _: () = assert!(size_of::<SigInfo>() == size_of::<libc::siginfo_t>());
+
+/// The signal state that sexton was started with and that the command gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Inherited {
+    /// The signal mask.
+    pub(super) mask: SignalSet,
+    /// SIGCHLD was ignored: sexton needs its default, the command gets it ignored again.
+    pub(super) ignores_child_death: bool,
+}
+
+impl Inherited {
+    /// Blocks every signal, and lets dead children stay until they are reaped.
+    ///
+    /// All other dispositions stay as they were: what is blocked is delivered to sigtimedwait(2)
+    /// even when it is ignored, and so the command inherits them without anybody's help.
+    pub(super) fn take_over() -> Inherited {
+        let mask = set_mask(SignalSet::ALL);
+        // An ignored SIGCHLD makes the kernel reap by itself, and the status is lost (wait(2)).
+        // SA_NOCLDWAIT does the same, but does not survive execve(2).
+        let ignores_child_death = set_child_death(libc::SIG_DFL) == libc::SIG_IGN;
+        Inherited { mask, ignores_child_death }
+    }
+
+    /// In the child, before exec: gives the command what sexton inherited.
+    pub(super) fn hand_on(self) {
+        if self.ignores_child_death {
+            set_child_death(libc::SIG_IGN);
+        }
+        set_mask(self.mask);
+    }
+}
+
+/// Sets the signal mask and returns the one before. It cannot fail (rt_sigprocmask(2)).
+fn set_mask(mask: SignalSet) -> SignalSet {
+    let new = mask.bits();
+    let mut old = 0_u64;
+    // SAFETY: both sets are SET_SIZE bytes, as the call is told.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const new, &raw mut old, SET_SIZE);
+    }
+    SignalSet::from_bits(old)
+}
+
+/// Sets what is done at SIGCHLD and returns what was done before. It cannot fail (sigaction(2)).
+fn set_child_death(handler: libc::sighandler_t) -> libc::sighandler_t {
+    let mut new = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: zeroes are a valid sigaction: default handler, empty mask, no flags.
+    let new = unsafe { new.assume_init_mut() };
+    new.sa_sigaction = handler;
+    let mut old = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: SIGCHLD may be set, the handler is SIG_DFL or SIG_IGN, both structures are valid.
+    unsafe { libc::sigaction(libc::SIGCHLD, new, old.as_mut_ptr()) };
+    // SAFETY: it was zeroed, which is valid, and then written by the kernel.
+    unsafe { old.assume_init() }.sa_sigaction
+}
+
+/// Where blocked signals come out, one at a time.
+///
+/// The kernel always hands over the lowest number first. Whoever sends SIGUSR1 in a loop could
+/// keep SIGTERM out for ever, and so could a storm of dying children with their SIGCHLD. So once
+/// a signal came twice, all those that did not come yet are asked for before it may come again.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    /// The signals that came since the others were last asked for.
+    seen: SignalSet,
+    /// One of them came twice.
+    repeated: bool,
+}
+
+impl Inbox {
+    /// Waits for a signal; `timeout` is in relative time, `None` waits for ever, zero only looks.
+    ///
+    /// Returns `None` when the time is over, and also when the wait was cut short (by a stop and
+    /// continue of sexton itself), so the caller looks at the time afresh.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Option<Received> {
+        if self.repeated || (timeout == Some(Duration::ZERO) && !self.seen.is_empty()) {
+            if let Some(received) = timed_wait(self.seen.complement(), Some(Duration::ZERO)) {
+                self.seen = self.seen.with(received.signal);
+                return Some(received);
+            }
+            self.seen = SignalSet::EMPTY;
+            self.repeated = false;
+        }
+        let received = timed_wait(SignalSet::ALL, timeout)?;
+        self.repeated = self.seen.contains(received.signal);
+        self.seen = self.seen.with(received.signal);
+        Some(received)
+    }
+}
+
+fn timed_wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
+    let set = set.bits();
+    let mut info = MaybeUninit::<SigInfo>::zeroed();
+    let timeout = timeout.map(|time| libc::timespec {
+        // Longer than the kernel can count is for ever to anyone.
+        tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the set is SET_SIZE bytes, `info` has the size of a siginfo_t, the timeout is null
+    // or points to a timespec of this frame.
+    let signal =
+        unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info.as_mut_ptr(), timeout, SET_SIZE) };
+    let signal = Signal::new(signal as i32)?;
+    // SAFETY: plain integers, zeroed and then written by the kernel.
+    let info = unsafe { info.assume_init() };
+    Some(Received { signal, code: info.code, pid: info.pid, uid: info.uid, value: info.value })
+}
+
+/// Why a signal could not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// Nothing was sent (kill(2)).
+    Refused(Errno),
+    /// The signal was sent, the value that came with it was not.
+    WithoutValue(Errno),
+}
+
+/// Sends a signal to a process of ours that is not reaped yet, with its value if it has one.
+///
+/// # Errors
+///
+/// `Refused(EPERM)` when the process changed its uid and CAP_KILL is dropped.
+pub fn send(pid: i32, received: &Received) -> Result<(), SendError> {
+    if !received.is_queued() {
+        return kill(pid, received.signal).map_err(SendError::Refused);
+    }
+    let info = queued_info(received);
+    // SAFETY: `info` has the size and layout of a siginfo_t.
+    let sent =
+        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, received.signal.number(), &raw const info) };
+    without_value(sent, || kill(pid, received.signal))
+}
+
+/// Sends a signal to the process group of a child of ours; to the child alone when the group is
+/// empty because the child went to another one.
+///
+/// # Errors
+///
+/// As [`send`]; `Refused(EPERM)` only when no process of the group may be signalled.
+pub fn send_to_group(pid: i32, received: &Received) -> Result<(), SendError> {
+    let plain = || match kill(-pid, received.signal) {
+        Err(Errno::ESRCH) => kill(pid, received.signal),
+        done => done,
+    };
+    if !received.is_queued() {
+        return plain().map_err(SendError::Refused);
+    }
+    /// Since Linux 6.9 (pidfd_send_signal(2)): the only way to give a group a value.
+    const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 1 << 2;
+    let info = queued_info(received);
+    // SAFETY: takes two integers.
+    let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let mut sent = pidfd;
+    if pidfd >= 0 {
+        let number = received.signal.number();
+        // SAFETY: `info` has the size and layout of a siginfo_t; the descriptor is ours.
+        sent = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                pidfd,
+                number,
+                &raw const info,
+                PIDFD_SIGNAL_PROCESS_GROUP,
+            )
+        };
+    }
+    let result = without_value(sent, plain);
+    if pidfd >= 0 {
+        // SAFETY: the descriptor was opened above and nobody else has it.
+        unsafe { libc::close(pidfd as i32) };
+    }
+    result
+}
+
+/// The value is worth a try, the signal is a must: falls back to `plain` on any error
+/// (no queue room, an old kernel, a seccomp profile).
+fn without_value(sent: i64, plain: impl FnOnce() -> Result<(), Errno>) -> Result<(), SendError> {
+    if sent >= 0 {
+        return Ok(());
+    }
+    let reason = Errno::last();
+    plain().map_err(SendError::Refused)?;
+    Err(SendError::WithoutValue(reason))
+}
+
+fn queued_info(received: &Received) -> SigInfo {
+    SigInfo {
+        signo: received.signal.number(),
+        errno: 0,
+        code: libc::SI_QUEUE,
+        padding: 0,
+        pid: received.pid,
+        uid: received.uid,
+        value: received.value,
+        rest: [0; 12],
+    }
+}
+
+/// kill(2) with all 64 signals. A negative pid is a process group.
+pub(super) fn kill(pid: i32, signal: Signal) -> Result<(), Errno> {
+    // SAFETY: takes two integers.
+    Errno::result(unsafe { libc::kill(pid, signal.number()) }).map(drop)
+}
+
+/// Stops sexton, or with `group` its whole process group, as the terminal's ^Z would have.
+///
+/// Returns once somebody continues us, or at once when the kernel will not stop us: for an
+/// orphaned process group, which nobody could continue, SIGTSTP does nothing (setpgid(2)).
+pub fn suspend_self(group: bool) {
+    let target = if group { 0 } else { own_pid() };
+    if kill(target, Signal::TSTP).is_ok() {
+        // Taken while it is unblocked, on the way out of the system call.
+        set_mask(SignalSet::of(Signal::TSTP).complement());
+        set_mask(SignalSet::ALL);
+    }
+}

@@ -1,0 +1,48 @@
+//! Writing to stderr without ever waiting for whoever reads it.
+
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+const STDERR: i32 = 2;
+
+/// Writes these bytes in one go, or not at all.
+///
+/// A stuck log driver lets a pipe fill up, and whoever writes to it next hangs. So sexton first
+/// asks whether there is room. Somebody else may fill the pipe in between, hence RWF_NOWAIT
+/// (pwritev2(2); pipes know it since Linux 6.4); where that is not known the gap of a microsecond
+/// remains. O_NONBLOCK is no way out: it would change the pipe for the command as well.
+///
+/// # Errors
+///
+/// `EAGAIN` when there is no room, and all of write(2)'s.
+pub fn write_stderr(bytes: &[u8]) -> Result<(), Errno> {
+    // SAFETY: only polled and written to; a closed one answers EBADF.
+    let stderr = unsafe { BorrowedFd::borrow_raw(STDERR) };
+    let mut ready = [PollFd::new(stderr, PollFlags::POLLOUT)];
+    if poll(&mut ready, PollTimeout::ZERO)? == 0 {
+        return Err(Errno::EAGAIN);
+    }
+    match write_nowait(bytes) {
+        // EOPNOTSUPP: a terminal, a socket, an old kernel; EAGAIN: a file that cannot tell.
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EAGAIN) => {}
+        done => return done,
+    }
+    let mut ready = [PollFd::new(stderr, PollFlags::POLLOUT)];
+    if poll(&mut ready, PollTimeout::ZERO)? == 0 {
+        return Err(Errno::EAGAIN);
+    }
+    nix::unistd::write(stderr, bytes).map(drop)
+}
+
+fn write_nowait(bytes: &[u8]) -> Result<(), Errno> {
+    let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    /// At the current position, as write(2).
+    const HERE: libc::c_long = -1;
+    // SAFETY: one iovec that covers `bytes`, from which the kernel only reads.
+    let written = unsafe {
+        libc::syscall(libc::SYS_pwritev2, STDERR, &raw const part, 1, HERE, HERE, libc::RWF_NOWAIT)
+    };
+    Errno::result(written).map(drop)
+}

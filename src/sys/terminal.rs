@@ -1,0 +1,90 @@
+//! The controlling terminal and its foreground process group.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+
+/// The controlling terminal.
+///
+/// Opened for each use: sexton holds no descriptor while the command runs.
+#[derive(Debug)]
+pub struct Terminal(Handle);
+
+#[derive(Debug)]
+enum Handle {
+    /// `/dev/tty`, which is the controlling terminal wherever stdin and the like point to.
+    Opened(File),
+    /// One of ours, where there is no `/dev/tty`.
+    Inherited(BorrowedFd<'static>),
+}
+
+impl Terminal {
+    /// Our controlling terminal, if there is one.
+    pub fn controlling() -> Option<Terminal> {
+        let opened = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/tty");
+        match opened {
+            Ok(file) => Some(Terminal(Handle::Opened(file))),
+            // tty(4): there is no controlling terminal.
+            Err(error) if is(&error, Errno::ENXIO) => None,
+            // No /dev, or no descriptor left.
+            Err(_) => inherited_descriptors()
+                .map(|descriptor| Terminal(Handle::Inherited(descriptor)))
+                .find(|terminal| terminal.foreground().is_some()),
+        }
+    }
+
+    /// Whether sexton's own process group is in the foreground.
+    pub fn is_ours(&self) -> bool {
+        self.foreground() == Some(getpgrp())
+    }
+
+    /// Puts the process group of this child into the foreground.
+    ///
+    /// # Errors
+    ///
+    /// The group is gone (tcsetpgrp(3)).
+    pub fn hand_to(&self, group: i32) -> nix::Result<()> {
+        // SIGTTOU is blocked, so this works from the background as well (tcsetpgrp(3)).
+        tcsetpgrp(&self.descriptor(), Pid::from_raw(group))
+    }
+
+    /// Takes the foreground back from the command's group if it runs, or from one that is gone.
+    ///
+    /// From nobody else: a shell that put us into the background has it by right.
+    pub fn take_back(&self, command: Option<i32>) {
+        let Some(foreground) = self.foreground() else { return };
+        if Some(foreground.as_raw()) == command || kill(Pid::from_raw(-foreground.as_raw()), None) == Err(Errno::ESRCH) {
+            let _ = tcsetpgrp(&self.descriptor(), getpgrp());
+        }
+    }
+
+    /// For the child, before exec.
+    pub(super) fn raw(&self) -> RawFd {
+        self.descriptor().as_raw_fd()
+    }
+
+    fn foreground(&self) -> Option<Pid> {
+        tcgetpgrp(self.descriptor()).ok()
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.0 {
+            Handle::Opened(file) => file.as_fd(),
+            Handle::Inherited(descriptor) => *descriptor,
+        }
+    }
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno as i32)
+}
+
+fn inherited_descriptors() -> impl Iterator<Item = BorrowedFd<'static>> {
+    // SAFETY: only asked whether it is a terminal; a closed one answers EBADF.
+    (0..=2).map(|number| unsafe { BorrowedFd::borrow_raw(number) })
+}

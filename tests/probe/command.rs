@@ -1,0 +1,146 @@
+//! What the probe does as the command under sexton.
+
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::raw;
+
+pub fn number(args: &[OsString], index: usize) -> i32 {
+    args.get(index).and_then(|arg| arg.to_str()?.parse().ok()).unwrap_or(0)
+}
+
+/// Prints one line at once: Rust's own start-up, which would flush at the end, did not run.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        let mut stdout = std::io::stdout().lock();
+        let _ = writeln!(stdout, $($arg)*);
+        let _ = stdout.flush();
+    }};
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `state [FD]`: everything that a command inherits, one `key value` a line, on stdout or FD.
+pub fn state(args: &[OsString]) -> i32 {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let mut line = |key: &str, value: String| writeln!(out, "{key} {value}").unwrap();
+    let open: Vec<i32> = (0..64).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0).collect();
+    line("mask", format!("{:016x}", raw::mask()));
+    let ignored = (1..=64).filter(|signal| raw::is_ignored(*signal));
+    line("ignored", format!("{:016x}", ignored.fold(0_u64, |set, signal| set | 1 << (signal - 1))));
+    line("descriptors", format!("{open:?}"));
+    unsafe {
+        line("pid", libc::getpid().to_string());
+        line("ppid", libc::getppid().to_string());
+        line("leads-group", (libc::getpgrp() == libc::getpid()).to_string());
+        line("leads-session", (libc::getsid(0) == libc::getpid()).to_string());
+        line("uid", libc::getuid().to_string());
+        let tty = libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR);
+        line("foreground", (tty >= 0 && libc::tcgetpgrp(tty) == libc::getpgrp()).to_string());
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
+        line("nofile", format!("{} {}", limit.rlim_cur, limit.rlim_max));
+        line("no-new-privs", libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0).to_string());
+        line("parent-death-signal", {
+            let mut signal = 0;
+            libc::prctl(libc::PR_GET_PDEATHSIG, &mut signal, 0, 0, 0);
+            signal.to_string()
+        });
+    }
+    line("cwd", std::env::current_dir().map_or_else(|e| e.to_string(), |dir| hex(dir.as_os_str().as_bytes())));
+    for arg in args {
+        line("arg", hex(arg.as_bytes()));
+    }
+    for (name, value) in std::env::vars_os() {
+        line("env", format!("{}={}", hex(name.as_bytes()), hex(value.as_bytes())));
+    }
+    let fd = if number(args, 0) > 0 { number(args, 0) } else { 1 };
+    unsafe { libc::write(fd, out.as_ptr().cast(), out.len()) };
+    0
+}
+
+/// `record N STATUS`: says `ready`, then a line for each signal that comes; N ends it with STATUS.
+pub fn record(args: &[OsString]) -> i32 {
+    raw::set_mask(u64::MAX);
+    say!("ready {}", unsafe { libc::getpid() });
+    loop {
+        let info = raw::wait_for_signal();
+        if info.signal == libc::SIGCHLD && info.code > 0 {
+            continue;
+        }
+        say!("signal {} code {} pid {} uid {} value {}", info.signal, info.code, info.pid, info.uid, info.value);
+        if info.signal == number(args, 0) {
+            return number(args, 1);
+        }
+    }
+}
+
+/// `die N`: dies by signal N, whatever the mask and disposition were.
+pub fn die(signal: i32) -> i32 {
+    raw::set_ignored(signal, false);
+    raw::set_mask(0);
+    unsafe { libc::kill(libc::getpid(), signal) };
+    98
+}
+
+/// `ignore N...`: ignores these signals, says `ready`, and stays.
+pub fn ignore(args: &[OsString]) -> i32 {
+    for index in 0..args.len() {
+        raw::set_ignored(number(args, index), true);
+    }
+    say!("ready {}", unsafe { libc::getpid() });
+    loop {
+        unsafe { libc::pause() };
+    }
+}
+
+/// `orphans COUNT LIFETIME_MS`: leaves so many processes to sexton, says `left`, and ends when
+/// its stdin does.
+pub fn orphans(count: i32, lifetime: i32) -> i32 {
+    say!("ready");
+    for _ in 0..count {
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            if unsafe { libc::fork() } == 0 && lifetime > 0 {
+                unsafe { libc::usleep(lifetime as u32 * 1000) };
+            }
+            unsafe { libc::_exit(0) };
+        }
+        if pid < 0 {
+            return 97;
+        }
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+    }
+    say!("left");
+    let _ = std::io::stdin().read(&mut [0]);
+    0
+}
+
+/// `accept`: as a socket-activated server does, checks LISTEN_PID and takes one connection from
+/// descriptor 3.
+pub fn accept() -> i32 {
+    let own = unsafe { libc::getpid() };
+    if std::env::var("LISTEN_PID").ok().and_then(|pid| pid.parse().ok()) != Some(own) {
+        say!("not for us");
+        return 1;
+    }
+    let connection = unsafe { libc::accept(3, std::ptr::null_mut(), std::ptr::null_mut()) };
+    unsafe { libc::write(connection, c"hello".as_ptr().cast(), 5) };
+    0
+}
+
+/// `setuid UID WORD...`: changes the uid, then goes on as `probe WORD...`.
+pub fn setuid(uid: i32, rest: &[OsString]) -> i32 {
+    if unsafe { libc::setresuid(uid as u32, uid as u32, uid as u32) } != 0 {
+        return 97;
+    }
+    match rest.first().and_then(|word| word.to_str()) {
+        Some("record") => record(&rest[1..]),
+        Some("ignore") => ignore(&rest[1..]),
+        _ => 99,
+    }
+}

@@ -1,0 +1,150 @@
+//! `run [SETUP...] -- PROGRAM [ARG...]`: starts a program, as PID 1 of a fresh PID namespace if
+//! asked to, in exactly the state that a test wants.
+//!
+//! Writes `pid N` with the program's pid as the caller sees it, later `status N` with its wait
+//! status, to the descriptor named by `report=`. Being single-threaded it may do between fork and
+//! exec what a test process may not.
+
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::raw;
+
+struct Setup {
+    init: bool,
+    report: i32,
+    steps: Vec<(String, String)>,
+}
+
+pub fn run(args: &[OsString]) -> i32 {
+    let split = args.iter().position(|arg| arg == "--").expect("run needs -- PROGRAM");
+    let mut setup = Setup { init: false, report: 1, steps: Vec::new() };
+    for word in &args[..split] {
+        let word = word.to_str().unwrap();
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        match key {
+            "init" => setup.init = true,
+            "report" => setup.report = value.parse().unwrap(),
+            _ => setup.steps.push((key.into(), value.into())),
+        }
+    }
+    let program: Vec<CString> =
+        args[split + 1..].iter().map(|arg| CString::new(arg.as_bytes()).unwrap()).collect();
+    unsafe {
+        // Whoever ends the test ends all of it.
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+        if setup.init {
+            new_namespace();
+        }
+        let pid = libc::fork();
+        if pid == 0 {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            become_program(&setup, &program);
+        }
+        report(setup.report, &format!("pid {pid}\n"));
+        // What the program shares with its reader must reach end of file when the program ends.
+        for descriptor in 0..64 {
+            if descriptor != setup.report && descriptor != 2 {
+                libc::close(descriptor);
+            }
+        }
+        let mut status = 0;
+        while libc::waitpid(pid, &mut status, 0) != pid {}
+        report(setup.report, &format!("status {status}\n"));
+    }
+    0
+}
+
+fn report(descriptor: i32, text: &str) {
+    unsafe { libc::write(descriptor, text.as_ptr().cast(), text.len()) };
+}
+
+/// The next fork is PID 1 of a new PID namespace. Without root by way of a user namespace.
+unsafe fn new_namespace() {
+    unsafe {
+        let (uid, gid) = (libc::getuid(), libc::getgid());
+        let mut flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+        if uid != 0 {
+            flags |= libc::CLONE_NEWUSER;
+        }
+        if libc::unshare(flags) != 0 {
+            eprintln!(
+                "probe: no PID namespace can be made here ({}): run the tests as root, or allow user namespaces \
+                 (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0)",
+                std::io::Error::last_os_error()
+            );
+            libc::_exit(96);
+        }
+        if uid != 0 {
+            let _ = std::fs::write("/proc/self/setgroups", "deny");
+            std::fs::write("/proc/self/uid_map", format!("0 {uid} 1")).unwrap();
+            std::fs::write("/proc/self/gid_map", format!("0 {gid} 1")).unwrap();
+        }
+    }
+}
+
+unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
+    let mut pointers: Vec<_> = program.iter().map(|arg| arg.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    unsafe {
+        libc::close(setup.report);
+        let has = |key| setup.steps.iter().any(|(known, _)| known == key);
+        if setup.init {
+            libc::mount(c"none".as_ptr(), c"/".as_ptr(), std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null());
+            if !has("no-proc") {
+                let mounted =
+                    libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), 0, std::ptr::null());
+                check(mounted, "mounting /proc");
+            }
+        }
+        for (key, value) in &setup.steps {
+            let number = value.parse::<i64>().unwrap_or(0);
+            match key.as_str() {
+                "mask" => drop(raw::set_mask(u64::from_str_radix(value, 16).unwrap())),
+                "ignore" => raw::set_ignored(number as i32, true),
+                "close" => drop(libc::close(number as i32)),
+                // The descriptor exists, whatever it is.
+                "open" => check(libc::dup2(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR), number as i32), "dup2"),
+                "nofile" => limit(libc::RLIMIT_NOFILE, number as u64),
+                "nproc" => limit(libc::RLIMIT_NPROC, number as u64),
+                "no-new-privs" => check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs"),
+                "uid" => {
+                    check(libc::setgid(number as u32), "setgid");
+                    check(libc::setuid(number as u32), "setuid");
+                }
+                "cwd" => check(libc::chdir(CString::new(value.as_str()).unwrap().as_ptr()), "chdir"),
+                "setsid" => check(libc::setsid(), "setsid"),
+                // Makes the terminal behind this descriptor the controlling one.
+                "terminal" => check(libc::ioctl(number as i32, libc::TIOCSCTTY, 0), "TIOCSCTTY"),
+                "group" => check(libc::setpgid(0, 0), "setpgid"),
+                "hide" => {
+                    let path = CString::new(value.as_str()).unwrap();
+                    let hidden = libc::mount(c"none".as_ptr(), path.as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null());
+                    check(hidden, "hiding a folder");
+                }
+                "no-proc" => {
+                    let hidden = libc::mount(c"none".as_ptr(), c"/proc".as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null());
+                    check(hidden, "hiding /proc");
+                }
+                other => panic!("unknown setup {other}"),
+            }
+        }
+        unsafe extern "C" {
+            static environ: *const *const libc::c_char;
+        }
+        libc::execve(pointers[0], pointers.as_ptr(), environ);
+        libc::_exit(95);
+    }
+}
+
+fn check(result: i32, what: &str) {
+    if result < 0 {
+        eprintln!("probe: {what}: {}", std::io::Error::last_os_error());
+        unsafe { libc::_exit(94) };
+    }
+}
+
+fn limit(resource: libc::__rlimit_resource_t, value: u64) {
+    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
+    check(unsafe { libc::setrlimit(resource, &limit) }, "setrlimit");
+}

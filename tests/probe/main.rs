@@ -1,0 +1,42 @@
+//! A command for the tests, and the process that starts sexton for them.
+//!
+//! It has the C `main` and no Rust start-up, so that what it sees of the signals and descriptors
+//! it was given is what sexton gave it. It is one static file, so it runs in an image made FROM
+//! scratch. `probe help` lists what it does; each part is one word on the command line.
+
+#![no_main]
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+#![allow(missing_docs)]
+
+mod command;
+mod launcher;
+mod raw;
+
+use std::ffi::{CStr, OsString, c_char, c_int};
+use std::os::unix::ffi::OsStringExt;
+
+#[unsafe(no_mangle)]
+extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    let args: Vec<OsString> = (1..argc as usize)
+        .map(|index| OsString::from_vec(unsafe { CStr::from_ptr(*argv.add(index)) }.to_bytes().to_vec()))
+        .collect();
+    let (word, rest) = match args.split_first() {
+        Some((word, rest)) => (word.to_string_lossy().into_owned(), rest),
+        None => (String::new(), &[][..]),
+    };
+    match word.as_str() {
+        "run" => launcher::run(rest),
+        "state" => command::state(rest),
+        "record" => command::record(rest),
+        "exit" => command::number(rest, 0),
+        "die" => command::die(command::number(rest, 0)),
+        "ignore" => command::ignore(rest),
+        "orphans" => command::orphans(command::number(rest, 0), command::number(rest, 1)),
+        "accept" => command::accept(),
+        "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
+        other => {
+            eprintln!("probe: unknown word {other:?}: run state record exit die ignore orphans accept setuid");
+            99
+        }
+    }
+}

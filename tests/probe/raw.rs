@@ -1,0 +1,69 @@
+//! System calls with all 64 signals, which libc's own functions do not offer.
+
+use std::mem::MaybeUninit;
+
+pub fn set_mask(mask: u64) -> u64 {
+    let mut old = 0_u64;
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &mask, &mut old, 8) };
+    old
+}
+
+pub fn mask() -> u64 {
+    let mut old = 0_u64;
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, std::ptr::null::<u64>(), &mut old, 8) };
+    old
+}
+
+/// The kernel's `struct sigaction`: enough of it for SIG_DFL and SIG_IGN.
+#[repr(C)]
+struct Action {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+pub fn is_ignored(signal: i32) -> bool {
+    let mut old = Action { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, std::ptr::null::<Action>(), &mut old, 8) };
+    old.handler == libc::SIG_IGN
+}
+
+pub fn set_ignored(signal: i32, ignored: bool) {
+    let handler = if ignored { libc::SIG_IGN } else { libc::SIG_DFL };
+    let new = Action { handler, flags: 0, restorer: 0, mask: 0 };
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &new, std::ptr::null::<Action>(), 8) };
+}
+
+/// `si_signo`, `si_code`, `si_pid`, `si_uid`, `si_value`, in the 64-bit layout.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Info {
+    pub signal: i32,
+    errno: i32,
+    pub code: i32,
+    padding: i32,
+    pub pid: i32,
+    pub uid: u32,
+    pub value: u64,
+    rest: [u64; 12],
+}
+
+pub fn wait_for_signal() -> Info {
+    let mut info = MaybeUninit::<Info>::zeroed();
+    let all = u64::MAX;
+    loop {
+        let got = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigtimedwait,
+                &all,
+                info.as_mut_ptr(),
+                std::ptr::null::<libc::timespec>(),
+                8,
+            )
+        };
+        if got > 0 {
+            return unsafe { info.assume_init() };
+        }
+    }
+}
