@@ -1,0 +1,345 @@
+//! Starts the real sexton, as PID 1 of a fresh PID namespace and as an ordinary process.
+//!
+//! Which sexton: the one named by the variable TEST_BINARY (`make test` names the release build),
+//! else the one that cargo built for the tests.
+
+#![allow(dead_code, unsafe_code, clippy::undocumented_unsafe_blocks)] // each test file uses a part of it
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a test waits for at most, for anything that should happen at once. Long, because the
+/// machine may be busy with other tests; whoever waits so long has found a hang.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where sexton runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// As PID 1 of a fresh PID namespace, with its own /proc.
+    Init,
+    /// As an ordinary process.
+    Ordinary,
+}
+
+pub const BOTH: [Place; 2] = [Place::Init, Place::Ordinary];
+
+/// The sexton under test.
+pub fn sexton_binary() -> PathBuf {
+    std::env::var_os("TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_sexton").into(), PathBuf::from)
+}
+
+/// The tests' own command (tests/probe).
+pub fn probe_binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let probe = test.parent().unwrap().parent().unwrap().join("examples/probe");
+    assert!(probe.exists(), "{} is missing: run `cargo build --example probe` first", probe.display());
+    probe
+}
+
+/// A sexton to be started.
+pub struct Sexton {
+    place: Place,
+    binary: PathBuf,
+    setup: Vec<String>,
+    options: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    stdin: Stdio,
+    stdout: Stdio,
+    stderr: Stdio,
+}
+
+impl Sexton {
+    pub fn new(place: Place) -> Sexton {
+        Sexton {
+            place,
+            binary: sexton_binary(),
+            setup: Vec::new(),
+            options: Vec::new(),
+            environment: vec![("PATH".into(), "/usr/sbin:/usr/bin:/sbin:/bin".into())],
+            stdin: Stdio::piped(),
+            stdout: Stdio::piped(),
+            stderr: Stdio::piped(),
+        }
+    }
+
+    /// Another program in the place of sexton, to compare with.
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Sexton {
+        self.binary = path.into();
+        self
+    }
+
+    /// Words for the launcher (tests/probe/launcher.rs).
+    pub fn setup<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Sexton {
+        self.setup.extend(words.into_iter().map(Into::into));
+        self
+    }
+
+    /// sexton's own options.
+    pub fn options<S: AsRef<OsStr>>(mut self, options: impl IntoIterator<Item = S>) -> Sexton {
+        self.options.extend(options.into_iter().map(|option| option.as_ref().to_owned()));
+        self
+    }
+
+    /// The environment is empty but for PATH and what is set here.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Sexton {
+        self.environment.retain(|(known, _)| known != name.as_ref());
+        self.environment.push((name.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    pub fn no_env(mut self, name: &str) -> Sexton {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Sexton {
+        self.stdin = stdin.into();
+        self
+    }
+
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Sexton {
+        self.stdout = stdout.into();
+        self
+    }
+
+    pub fn stderr(mut self, stderr: impl Into<Stdio>) -> Sexton {
+        self.stderr = stderr.into();
+        self
+    }
+
+    /// Starts sexton with the probe as the command.
+    pub fn probe<S: AsRef<OsStr>>(self, words: impl IntoIterator<Item = S>) -> Running {
+        let mut command = vec![probe_binary().into_os_string()];
+        command.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self.command(command)
+    }
+
+    /// Starts sexton with a shell script as the command.
+    pub fn shell(self, script: &str) -> Running {
+        self.command(["sh", "-c", script])
+    }
+
+    /// Starts sexton with this command.
+    pub fn command<S: AsRef<OsStr>>(mut self, command: impl IntoIterator<Item = S>) -> Running {
+        self.options.push("--".into());
+        self.options.extend(command.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self.bare()
+    }
+
+    /// Starts sexton with its options alone.
+    pub fn bare(self) -> Running {
+        let (reader, writer) = pipe();
+        // A number that neither the launcher nor the program uses for anything else.
+        const REPORT: i32 = 60;
+        let mut launcher = Command::new(probe_binary());
+        launcher.arg("run").arg(format!("report={REPORT}"));
+        if self.place == Place::Init {
+            launcher.arg("init");
+        }
+        launcher.args(&self.setup).arg("--").arg(&self.binary).args(&self.options);
+        launcher.env_clear().envs(self.environment).stdin(self.stdin).stdout(self.stdout).stderr(self.stderr);
+        let raw = writer.as_raw_fd();
+        unsafe {
+            launcher.pre_exec(move || {
+                // Rust ignores SIGPIPE in this process; the program is to start without that.
+                libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+                if libc::dup2(raw, REPORT) < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+            });
+        }
+        let mut launcher = launcher.spawn().expect("the probe can be started");
+        drop(writer);
+        let mut report = BufReader::new(File::from(reader));
+        let mut line = String::new();
+        report.read_line(&mut line).unwrap();
+        let Some(pid) = line.trim().strip_prefix("pid ") else {
+            let mut why = String::new();
+            if let Some(stderr) = &mut launcher.stderr {
+                let _ = stderr.read_to_string(&mut why);
+            }
+            panic!("the launcher could not start sexton: {line:?} {why}");
+        };
+        let pid = pid.parse().unwrap();
+        let stdin = launcher.stdin.take();
+        let stdout = launcher.stdout.take().map(BufReader::new);
+        let stderr = launcher.stderr.take();
+        Running { launcher, report, pid, stdin, stdout, stderr }
+    }
+}
+
+/// A running sexton. Killed when dropped.
+pub struct Running {
+    launcher: Child,
+    report: BufReader<File>,
+    /// sexton's pid, as the test sees it.
+    pub pid: i32,
+    pub stdin: Option<ChildStdin>,
+    pub stdout: Option<BufReader<ChildStdout>>,
+    pub stderr: Option<ChildStderr>,
+}
+
+impl Running {
+    /// Sends sexton a signal.
+    pub fn send(&self, signal: i32) {
+        assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0, "kill({}, {signal})", self.pid);
+    }
+
+    /// Sends sexton a signal with a value.
+    pub fn queue(&self, signal: i32, value: usize) {
+        let value = libc::sigval { sival_ptr: value as *mut _ };
+        assert_eq!(unsafe { libc::sigqueue(self.pid, signal, value) }, 0);
+    }
+
+    /// The next line of the command's stdout.
+    pub fn line(&mut self) -> String {
+        let stdout = self.stdout.as_mut().expect("stdout is a pipe");
+        wait_readable(stdout.buffer().is_empty(), stdout.get_ref().as_raw_fd());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        assert!(line.ends_with('\n'), "the command said no more: {line:?}; stderr: {}", self.rest_of_stderr());
+        line.trim_end().to_owned()
+    }
+
+    /// Reads lines until this one comes.
+    pub fn wait_for_line(&mut self, beginning: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.starts_with(beginning) {
+                return line;
+            }
+        }
+    }
+
+    fn rest_of_stderr(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(stderr) = &mut self.stderr {
+            unsafe { libc::fcntl(stderr.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+            let _ = stderr.read_to_string(&mut text);
+        }
+        text
+    }
+
+    /// Waits for the end of sexton.
+    pub fn status(&mut self) -> Status {
+        self.status_within(PATIENCE)
+    }
+
+    /// Waits so long for the end of sexton.
+    pub fn status_within(&mut self, patience: Duration) -> Status {
+        let status = self.try_status(patience);
+        status.unwrap_or_else(|| panic!("sexton did not end within {patience:?}; stderr: {}", self.rest_of_stderr()))
+    }
+
+    /// The end of sexton, if it comes within this time.
+    pub fn try_status(&mut self, patience: Duration) -> Option<Status> {
+        if self.report.buffer().is_empty() && !readable(self.report.get_ref().as_raw_fd(), patience) {
+            return None;
+        }
+        let mut line = String::new();
+        self.report.read_line(&mut line).unwrap();
+        let status = line.trim().strip_prefix("status ").and_then(|status| status.parse().ok());
+        let status: i32 = status.unwrap_or_else(|| panic!("the launcher reports no status: {line:?}"));
+        Some(if libc::WIFSIGNALED(status) { Status::Killed(libc::WTERMSIG(status)) } else { Status::Exited(libc::WEXITSTATUS(status)) })
+    }
+
+    /// Waits for the end and returns the status, stdout and stderr.
+    pub fn finish(mut self) -> (Status, String, String) {
+        drop(self.stdin.take());
+        // Read both, so that neither can fill up.
+        let stderr = self.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = stderr.read_to_end(&mut bytes);
+                bytes
+            })
+        });
+        let stdout = self.stdout.take().map(|mut stdout| {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = stdout.read_to_end(&mut bytes);
+                bytes
+            })
+        });
+        let status = self.try_status(PATIENCE);
+        let Some(status) = status else { panic!("sexton did not end within {PATIENCE:?}") };
+        let text = |thread: Option<std::thread::JoinHandle<Vec<u8>>>| {
+            thread.map_or(String::new(), |thread| String::from_utf8_lossy(&thread.join().unwrap()).into_owned())
+        };
+        (status, text(stdout), text(stderr))
+    }
+
+    /// The pid of the command, as the test sees it.
+    pub fn command_pid(&self) -> i32 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(pid) = children(self.pid).first() {
+                return *pid;
+            }
+            std::thread::yield_now();
+        }
+        panic!("sexton has no child");
+    }
+
+    /// A field of /proc/PID/status of sexton.
+    pub fn proc_status(&self, field: &str) -> String {
+        proc_status(self.pid, field).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The launcher's death kills sexton, and a dead PID 1 all that it left.
+        let _ = self.launcher.kill();
+        let _ = self.launcher.wait();
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Exited(i32),
+    Killed(i32),
+}
+
+/// The children of a process.
+pub fn children(pid: i32) -> Vec<i32> {
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) else { return Vec::new() };
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// A field of /proc/PID/status.
+pub fn proc_status(pid: i32, field: &str) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(str::trim));
+    line.map(str::to_owned)
+}
+
+/// Waits until this holds; looks again every millisecond, for what has no event to wait for.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "did not come within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A pipe, both ends close-on-exec.
+pub fn pipe() -> (OwnedFd, OwnedFd) {
+    let mut ends = [0; 2];
+    assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
+    unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) }
+}
+
+fn wait_readable(must_wait: bool, descriptor: i32) {
+    assert!(!must_wait || readable(descriptor, PATIENCE), "the command said nothing within {PATIENCE:?}");
+}
+
+/// Whether the descriptor can be read (or has ended) within this time.
+pub fn readable(descriptor: i32, patience: Duration) -> bool {
+    let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
+    unsafe { libc::poll(&mut poll, 1, patience.as_millis() as i32) > 0 }
+}
