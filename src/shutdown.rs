@@ -74,9 +74,17 @@ pub enum Action {
 enum State {
     Running,
     /// The stop signal is held until the sleep is over.
-    Sleeping { until: Duration, held: Received, deadline: Option<Duration> },
-    Stopping { deadline: Option<Duration> },
-    Killing { give_up: Duration },
+    Sleeping {
+        until: Duration,
+        held: Received,
+        deadline: Option<Duration>,
+    },
+    Stopping {
+        deadline: Option<Duration>,
+    },
+    Killing {
+        give_up: Duration,
+    },
     Done,
 }
 

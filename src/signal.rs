@@ -318,9 +318,15 @@ mod tests {
 
     #[test]
     fn real_time_signals_count_from_34_and_down_from_64() {
-        for (text, number) in
-            [("RTMIN", 34), ("RTMIN+0", 34), ("SIGRTMIN+3", 37), ("rtmin+30", 64), ("RTMAX", 64), ("SIGRTMAX-14", 50), ("RTMAX-30", 34)]
-        {
+        for (text, number) in [
+            ("RTMIN", 34),
+            ("RTMIN+0", 34),
+            ("SIGRTMIN+3", 37),
+            ("rtmin+30", 64),
+            ("RTMAX", 64),
+            ("SIGRTMAX-14", 50),
+            ("RTMAX-30", 34),
+        ] {
             assert_eq!(text.parse::<Signal>().map(Signal::number), Ok(number), "{text}");
         }
     }
@@ -328,8 +334,26 @@ mod tests {
     #[test]
     fn what_is_no_signal_is_refused() {
         for text in [
-            "", "0", "65", "-1", "+15", "SIG", "SIGSIGTERM", "TERMX", "RTMIN+31", "RTMAX-31", "RTMIN-1", "RTMAX+1", "RTMIN+", "RTMIN+-1",
-            "RTMIN++1", "99999999999999999999", "TERM ", " TERM", "SIG15", "é",
+            "",
+            "0",
+            "65",
+            "-1",
+            "+15",
+            "SIG",
+            "SIGSIGTERM",
+            "TERMX",
+            "RTMIN+31",
+            "RTMAX-31",
+            "RTMIN-1",
+            "RTMAX+1",
+            "RTMIN+",
+            "RTMIN+-1",
+            "RTMIN++1",
+            "99999999999999999999",
+            "TERM ",
+            " TERM",
+            "SIG15",
+            "é",
         ] {
             assert_eq!(text.parse::<Signal>(), Err(UnknownSignal), "{text:?}");
         }

@@ -1,6 +1,6 @@
 //! `sexton [OPTIONS] [--] COMMAND [ARG...]`
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -13,30 +13,14 @@ use crate::sys::{Args, Environment};
 
 /// Understands sexton's own command line.
 pub(super) fn parse(args: Args, environment: Environment) -> Result<Request, UsageError> {
-    let mut given = Given::default();
-    let (mut config, verbose, quiet) = match without_options(args) {
-        Some(command) => (Config::new(command), 0, false),
-        None => {
-            let matches = match command_line().try_get_matches_from(args.iter().map(|arg| os(arg.to_bytes()))) {
-                Ok(matches) => matches,
-                Err(error) => return not_a_run(&error),
-            };
-            if matches.get_flag("license") {
-                return Ok(Request::Print(include_str!("../../LICENSE").into()));
-            }
-            // The command is the end of our own arguments, whose memory exec can use as it is.
-            let operands = matches.get_many::<OsString>("COMMAND").map_or(0, |operands| operands.len());
-            let mut config = Config::new(args.from(args.len() - operands));
-            for setting in &SETTINGS {
-                if let Some(values) = option_values(&matches, setting) {
-                    let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
-                    setting.apply_option(&mut config, &values)?;
-                    given.by_option(setting);
-                }
-            }
-            (config, matches.get_count("verbose"), matches.get_flag("quiet"))
-        }
+    let options = match without_options(args) {
+        Some(options) => options,
+        None => match by_clap(args)? {
+            Ok(options) => options,
+            Err(text) => return Ok(Request::Print(text)),
+        },
     };
+    let Options { mut config, mut given, verbose, quiet } = options;
     settings::apply_environment(&mut config, environment, &mut given)?;
     config.log_level = settings::log_level(verbose, quiet, environment)?;
     settings::check(&config, &given)?;
@@ -48,15 +32,50 @@ pub(super) fn parse(args: Args, environment: Environment) -> Result<Request, Usa
     Ok(Request::Run(config))
 }
 
-/// The command, when no option stands before it, as in every `docker run --init`. Building clap's
-/// command line only to find that out would cost a fifth of the whole start (docs/design.md).
-fn without_options(args: Args) -> Option<Args> {
-    match args.from(1).first()?.to_bytes() {
-        b"--" => Some(args.from(2)),
-        b"-" => Some(args.from(1)),
-        first if first.starts_with(b"-") => None,
-        _ => Some(args.from(1)),
+/// What the command line alone says.
+#[derive(Debug)]
+struct Options {
+    config: Config,
+    given: Given,
+    verbose: u8,
+    quiet: bool,
+}
+
+/// A command line in which no option stands before the command, as in every `docker run --init`.
+/// Building clap's command line only to find that out would cost a fifth of the whole start.
+fn without_options(args: Args) -> Option<Options> {
+    let command = match args.from(1).first()?.to_bytes() {
+        b"--" => args.from(2),
+        first if first.starts_with(b"-") && first != b"-" => return None,
+        _ => args.from(1),
+    };
+    Some(Options { config: Config::new(command), given: Given::default(), verbose: 0, quiet: false })
+}
+
+/// Any command line. The inner error is a text to print instead of running anything.
+fn by_clap(args: Args) -> Result<Result<Options, String>, UsageError> {
+    let matches = match command_line().try_get_matches_from(args.iter().map(|arg| os(arg.to_bytes()))) {
+        Ok(matches) => matches,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return Ok(Err(error.render().to_string()));
+        }
+        Err(error) => return Err(sentence(&error)),
+    };
+    if matches.get_flag("license") {
+        return Ok(Err(include_str!("../../LICENSE").into()));
     }
+    // The command is the end of our own arguments, whose memory exec can use as it is.
+    let operands = matches.get_many::<OsString>("COMMAND").map_or(0, |operands| operands.len());
+    let mut config = Config::new(args.from(args.len() - operands));
+    let mut given = Given::default();
+    for setting in &SETTINGS {
+        if let Some(values) = option_values(&matches, setting) {
+            let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
+            setting.apply_option(&mut config, &values)?;
+            given.by_option(setting);
+        }
+    }
+    Ok(Ok(Options { config, given, verbose: matches.get_count("verbose"), quiet: matches.get_flag("quiet") }))
 }
 
 fn option_values(matches: &clap::ArgMatches, setting: &Setting) -> Option<Vec<OsString>> {
@@ -66,11 +85,8 @@ fn option_values(matches: &clap::ArgMatches, setting: &Setting) -> Option<Vec<Os
     }
 }
 
-/// Help and version are errors to clap; what is really wrong becomes one sentence.
-fn not_a_run(error: &clap::Error) -> Result<Request, UsageError> {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return Ok(Request::Print(error.render().to_string()));
-    }
+/// What clap has to say, in one line.
+fn sentence(error: &clap::Error) -> UsageError {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
@@ -89,7 +105,7 @@ fn not_a_run(error: &clap::Error) -> Result<Request, UsageError> {
         ErrorKind::ArgumentConflict => format!("{option} is given twice; give it once"),
         kind => format!("{option}: {kind}; sexton --help lists all options"),
     };
-    Err(UsageError(what))
+    UsageError(what)
 }
 
 fn command_line() -> Command {
@@ -100,13 +116,13 @@ fn command_line() -> Command {
         .after_help("Each option has an environment variable. More: sexton --help")
         .after_long_help(AFTER_LONG_HELP)
         .disable_version_flag(true)
-        .no_binary_name(false)
+        .disable_help_flag(true)
         .arg(
             Arg::new("COMMAND")
                 .num_args(0..)
                 .trailing_var_arg(true)
                 .value_parser(clap::value_parser!(OsString))
-                .help("What to run, with its arguments: bytes, passed on as they are"),
+                .hide(true),
         );
     for setting in &SETTINGS {
         command = command.arg(option(setting));
@@ -130,6 +146,14 @@ fn command_line() -> Command {
                 .overrides_with("quiet")
                 .help_heading(log)
                 .help("Say only why sexton failed (by default: silent when all is well)"),
+        )
+        .arg(
+            Arg::new("help")
+                .short('h')
+                .long("help")
+                .action(ArgAction::Help)
+                .help_heading("Other")
+                .help("Print this help; --help says more than -h"),
         )
         .arg(Arg::new("version").long("version").action(ArgAction::Version).help_heading("Other").help("Print the version"))
         .arg(
@@ -174,7 +198,7 @@ fn option(setting: &'static Setting) -> Arg {
 }
 
 fn os(bytes: &[u8]) -> OsString {
-    OsString::from_vec(OsStr::from_bytes(bytes).as_bytes().to_vec())
+    OsString::from_vec(bytes.to_vec())
 }
 
 const AFTER_LONG_HELP: &str = "\

@@ -1,0 +1,362 @@
+use std::time::Duration;
+
+use log::LevelFilter;
+use proptest::prelude::*;
+
+use super::*;
+use crate::signal::{Signal, SignalSet};
+
+fn parse_with(args: &[&str], environment: &[&str]) -> Result<Request, UsageError> {
+    let args = Args::from_strings(["sexton"].iter().chain(args).copied());
+    parse(args, Environment::from_strings(environment.iter().copied()))
+}
+
+fn config(args: &[&str], environment: &[&str]) -> Config {
+    match parse_with(args, environment) {
+        Ok(Request::Run(config)) => config,
+        other => panic!("{args:?} {environment:?}: {other:?}"),
+    }
+}
+
+fn error(args: &[&str], environment: &[&str]) -> String {
+    match parse_with(args, environment) {
+        Err(UsageError(sentence)) => sentence,
+        Ok(other) => panic!("{args:?} {environment:?}: {other:?}"),
+    }
+}
+
+fn printed(args: &[&str]) -> String {
+    match parse_with(args, &[]) {
+        Ok(Request::Print(text)) => text,
+        other => panic!("{args:?}: {other:?}"),
+    }
+}
+
+fn command(config: &Config) -> Vec<&'static str> {
+    config.command.iter().map(|arg| arg.to_str().unwrap()).collect()
+}
+
+#[test]
+fn options_end_at_the_first_operand() {
+    assert_eq!(command(&config(&["ls", "-g", "--", "-v"], &[])), ["ls", "-g", "--", "-v"]);
+    assert_eq!(command(&config(&["--", "ls", "--", "-v"], &[])), ["ls", "--", "-v"]);
+    assert_eq!(command(&config(&["-g", "ls", "--", "-v"], &[])), ["ls", "--", "-v"]);
+    assert_eq!(command(&config(&["-g", "--", "ls", "--", "--help"], &[])), ["ls", "--", "--help"]);
+    assert_eq!(command(&config(&["-g", "--", "-weird", "x"], &[])), ["-weird", "x"]);
+    assert_eq!(command(&config(&["--", "--", "x"], &[])), ["--", "x"]);
+    assert_eq!(command(&config(&["-g", "--", "--", "x"], &[])), ["--", "x"]);
+    assert_eq!(command(&config(&["-"], &[])), ["-"]);
+    assert_eq!(command(&config(&["", "x"], &[])), ["", "x"]);
+}
+
+#[test]
+fn the_defaults_change_nothing_and_never_kill() {
+    let config = config(&["true"], &[]);
+    assert_eq!(config.grace_period, None);
+    assert_eq!(config.pre_stop_sleep, Duration::ZERO);
+    assert_eq!(config.stop_signals, SignalSet::of(Signal::TERM));
+    assert!(Signal::all().all(|signal| config.rewrites.apply(signal) == Some(signal)));
+    assert!(!config.group && !config.warn_on_reap && !config.reraise && !config.subreaper);
+    assert_eq!(config.parent_death_signal, None);
+    assert!((0..=255).all(|status| !config.expected_exits.contains(status)));
+    assert_eq!(config.log_level, LevelFilter::Warn);
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn durations_are_seconds_or_have_units() {
+    for (text, milliseconds) in [
+        ("30", 30_000),
+        ("30s", 30_000),
+        ("500ms", 500),
+        ("1m30s", 90_000),
+        ("2h", 7_200_000),
+        ("0", 0),
+        ("007", 7_000),
+    ] {
+        let expected = Some(Duration::from_millis(milliseconds)).filter(|period| !period.is_zero());
+        assert_eq!(config(&["--grace-period", text, "x"], &[]).grace_period, expected, "{text}");
+        assert_eq!(config(&["x"], &[&format!("SEXTON_GRACE_PERIOD={text}")]).grace_period, expected, "{text}");
+    }
+    for text in
+        ["x", "-1", "1.5.5", "30 parsecs", "s", "99999999999999999999", "99999999999999999999s", " ", "1e3", "+3"]
+    {
+        let sentence = error(&["--pre-stop-sleep", text, "x"], &[]);
+        assert!(sentence.starts_with(&format!("--pre-stop-sleep: {text:?} is no duration")), "{sentence}");
+    }
+}
+
+#[test]
+fn a_grace_period_of_zero_is_none_even_with_a_pre_stop_sleep() {
+    let config = config(&["--grace-period=0", "--pre-stop-sleep=5", "x"], &[]);
+    assert_eq!((config.grace_period, config.pre_stop_sleep), (None, Duration::from_secs(5)));
+}
+
+#[test]
+fn a_pre_stop_sleep_that_is_not_shorter_than_the_grace_period_is_an_error() {
+    for (sleep, grace) in [("5", "5"), ("6s", "5s"), ("5001ms", "5s")] {
+        let both = error(&["--pre-stop-sleep", sleep, "--grace-period", grace, "x"], &[]);
+        assert!(both.contains("--pre-stop-sleep") && both.contains("--grace-period"), "{both}");
+        let mixed = error(&["--pre-stop-sleep", sleep, "x"], &[&format!("SEXTON_GRACE_PERIOD={grace}")]);
+        assert!(mixed.contains("--pre-stop-sleep") && mixed.contains("SEXTON_GRACE_PERIOD"), "{mixed}");
+    }
+    config(&["--pre-stop-sleep", "4999ms", "--grace-period", "5", "x"], &[]);
+}
+
+#[test]
+fn stop_signals_given_replace_the_default() {
+    let expected = SignalSet::of(Signal::INT).with(Signal::QUIT);
+    assert_eq!(config(&["--stop-signal", "INT", "--stop-signal=SIGQUIT", "x"], &[]).stop_signals, expected);
+    assert_eq!(config(&["x"], &["SEXTON_STOP_SIGNALS=int,3"]).stop_signals, expected);
+    assert_eq!(config(&["--stop-signal", "37", "x"], &[]).stop_signals, SignalSet::of("RTMIN+3".parse().unwrap()));
+}
+
+#[test]
+fn a_signal_that_cannot_be_received_is_refused_where_it_would_have_to_be() {
+    assert!(error(&["--stop-signal", "KILL", "x"], &[]).contains("SIGKILL"));
+    assert!(error(&["--rewrite", "STOP:TERM", "x"], &[]).contains("SIGSTOP"));
+    assert_eq!(config(&["--rewrite", "TERM:KILL", "x"], &[]).rewrites.apply(Signal::TERM), Some(Signal::KILL));
+}
+
+#[test]
+fn rewrites_take_names_numbers_and_none() {
+    let config = config(&["-r", "1:QUIT", "--rewrite", "SIGUSR1:0", "-rUSR2:none", "-r", "RTMIN+1:RTMAX-1", "x"], &[]);
+    let applied = |name: &str| config.rewrites.apply(name.parse().unwrap());
+    assert_eq!(applied("HUP"), Some(Signal::QUIT));
+    assert_eq!(applied("USR1"), None);
+    assert_eq!(applied("USR2"), None);
+    assert_eq!(applied("35"), Signal::new(63));
+    assert_eq!(applied("TERM"), Some(Signal::TERM));
+}
+
+#[test]
+fn two_rewrites_of_one_signal_are_an_error() {
+    let sentence = error(&["-r", "HUP:INT", "-r", "1:QUIT", "x"], &[]);
+    assert!(sentence.contains("--rewrite") && sentence.contains("SIGHUP") && sentence.contains("twice"), "{sentence}");
+    let sentence = error(&["x"], &["SEXTON_REWRITE=HUP:INT,HUP:INT"]);
+    assert!(sentence.starts_with("SEXTON_REWRITE: "), "{sentence}");
+}
+
+#[test]
+fn a_flag_beats_its_variable() {
+    let config = config(
+        &["--grace-period", "9", "-r", "HUP:INT", "-v", "x"],
+        &["SEXTON_GRACE_PERIOD=5", "SEXTON_REWRITE=USR1:USR2", "SEXTON_LOG=off", "SEXTON_GROUP=yes"],
+    );
+    assert_eq!(config.grace_period, Some(Duration::from_secs(9)));
+    assert_eq!(config.rewrites.apply(Signal::USR1), Some(Signal::USR1));
+    assert_eq!(config.log_level, LevelFilter::Info);
+    assert!(config.group);
+}
+
+#[test]
+fn the_value_of_a_variable_that_a_flag_beats_does_not_matter() {
+    assert_eq!(
+        config(&["--grace-period", "9", "x"], &["SEXTON_GRACE_PERIOD=junk"]).grace_period,
+        Some(Duration::from_secs(9))
+    );
+}
+
+#[test]
+fn every_option_can_be_set_by_its_variable() {
+    let config = config(
+        &["x"],
+        &[
+            "SEXTON_GRACE_PERIOD=20",
+            "SEXTON_PRE_STOP_SLEEP=5s",
+            "SEXTON_STOP_SIGNALS=QUIT",
+            "SEXTON_REWRITE=TERM:INT",
+            "SEXTON_GROUP=1",
+            "SEXTON_PARENT_DEATH_SIGNAL=HUP",
+            "SEXTON_SUBREAPER=true",
+            "SEXTON_WARN_ON_REAP=on",
+            "SEXTON_EXPECT_EXIT=143,7",
+            "SEXTON_RERAISE=yes",
+            "SEXTON_LOG=trace",
+        ],
+    );
+    assert_eq!(config.grace_period, Some(Duration::from_secs(20)));
+    assert_eq!(config.pre_stop_sleep, Duration::from_secs(5));
+    assert_eq!(config.stop_signals, SignalSet::of(Signal::QUIT));
+    assert_eq!(config.rewrites.apply(Signal::TERM), Some(Signal::INT));
+    assert!(config.group && config.subreaper && config.warn_on_reap && config.reraise);
+    assert_eq!(config.parent_death_signal, Some(Signal::HUP));
+    assert!(config.expected_exits.contains(143) && config.expected_exits.contains(7));
+    assert_eq!(config.log_level, LevelFilter::Trace);
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn a_variable_that_is_empty_counts_as_unset() {
+    for setting in &SETTINGS {
+        config(&["x"], &[&format!("{}=", setting.variable)]);
+    }
+    assert_eq!(config(&["x"], &["SEXTON_LOG="]).log_level, LevelFilter::Warn);
+}
+
+#[test]
+fn an_unknown_variable_is_a_warning_with_the_nearest_name() {
+    for (given, nearest) in [
+        ("SEXTON_GRACE", "SEXTON_GRACE_PERIOD"),
+        ("SEXTON_STOP_SIGNAL", "SEXTON_STOP_SIGNALS"),
+        ("SEXTON_PRESTOP_SLEEP", "SEXTON_PRE_STOP_SLEEP"),
+        ("SEXTON_LOGS", "SEXTON_LOG"),
+    ] {
+        let warnings = config(&["x"], &[&format!("{given}=1")]).warnings;
+        assert_eq!(warnings, [format!("the variable {given} means nothing to sexton; did you mean {nearest}?")]);
+    }
+}
+
+#[test]
+fn wrong_values_are_sentences_that_name_the_option_or_the_variable() {
+    for (args, environment, beginning) in [
+        (&["--grace-period", "soon", "x"][..], &[][..], "--grace-period: \"soon\" is no duration"),
+        (&["x"], &["SEXTON_GRACE_PERIOD=soon"], "SEXTON_GRACE_PERIOD: \"soon\" is no duration"),
+        (&["--stop-signal", "SIGFOO", "x"], &[], "--stop-signal: \"SIGFOO\" is no signal"),
+        (&["x"], &["SEXTON_STOP_SIGNALS=TERM,,INT"], "SEXTON_STOP_SIGNALS: \"\" is no signal"),
+        (&["-r", "HUP", "x"], &[], "--rewrite: \"HUP\" is no rewrite"),
+        (&["-r", "HUP:FOO", "x"], &[], "--rewrite: \"FOO\" is no signal"),
+        (&["-r", ":TERM", "x"], &[], "--rewrite: \"\" is no signal"),
+        (&["-e", "256", "x"], &[], "--expect-exit: \"256\" is no exit status"),
+        (&["-e", "-1", "x"], &[], "--expect-exit: \"-1\" is no exit status"),
+        (&["x"], &["SEXTON_GROUP=maybe"], "SEXTON_GROUP: \"maybe\" is neither yes nor no"),
+        (&["x"], &["SEXTON_LOG=loud"], "SEXTON_LOG: \"loud\" is no level"),
+        (&["-q", "-v", "x"], &[], "--quiet and --verbose contradict each other"),
+        (&["-p", "65", "x"], &[], "--parent-death-signal: \"65\" is no signal"),
+        (&["--gruop", "x"], &[], "there is no option --gruop; did you mean --group?"),
+        (&["-X", "x"], &[], "there is no option -X"),
+        (&["--grace-period"], &[], "--grace-period <DURATION> needs a value"),
+        (&["--group=1", "x"], &[], "--group takes no value"),
+        (&["--grace-period=1", "--grace-period=2", "x"], &[], "--grace-period <DURATION> is given twice"),
+        (&[], &[], "there is no command to run"),
+        (&["--"], &[], "there is no command to run"),
+        (&["-g"], &[], "there is no command to run"),
+    ] {
+        let sentence = error(args, environment);
+        assert!(sentence.starts_with(beginning), "{args:?} {environment:?}: {sentence}");
+        assert!(!sentence.contains('\n'), "{sentence:?} has more than one line");
+    }
+}
+
+#[test]
+fn a_value_that_is_no_utf8_is_a_sentence_too() {
+    let args = Args::from_strings([&b"sexton"[..], b"--grace-period", b"\xff", b"x"]);
+    let error = parse(args, Environment::from_strings([""])).unwrap_err();
+    assert_eq!(error.0, r#"--grace-period: "\xFF" is not valid UTF-8"#);
+    let environment = Environment::from_strings([&b"SEXTON_LOG=\xff"[..]]);
+    let error = parse(Args::from_strings(["sexton", "x"]), environment).unwrap_err();
+    assert!(error.0.starts_with("SEXTON_LOG: "), "{}", error.0);
+}
+
+#[test]
+fn verbose_and_quiet_choose_the_level() {
+    for (args, level) in [
+        (&["-v", "x"][..], LevelFilter::Info),
+        (&["-v", "-v", "x"], LevelFilter::Debug),
+        (&["-vvv", "x"], LevelFilter::Trace),
+        (&["-vvvvvv", "x"], LevelFilter::Trace),
+        (&["--quiet", "x"], LevelFilter::Error),
+        (&["-q", "-q", "x"], LevelFilter::Error),
+    ] {
+        assert_eq!(config(args, &["SEXTON_LOG=warn"]).log_level, level, "{args:?}");
+    }
+    assert_eq!(config(&["x"], &["SEXTON_LOG=OFF"]).log_level, LevelFilter::Off);
+}
+
+#[test]
+fn switches_may_be_given_twice() {
+    assert!(config(&["-gg", "-s", "-s", "x"], &[]).group);
+}
+
+#[test]
+fn the_short_help_fits_one_screen_and_the_long_one_ends_with_examples() {
+    let short = printed(&["-h"]);
+    assert!(short.lines().count() <= 40, "{} lines", short.lines().count());
+    assert!(short.lines().all(|line| line.chars().count() <= 120), "{short}");
+    let long = printed(&["--help"]);
+    for setting in &SETTINGS {
+        assert!(short.contains(&format!("--{}", setting.long)), "{}", setting.long);
+        assert!(long.contains(&format!("[env: {}]", setting.variable)), "{}", setting.variable);
+    }
+    let end = &long[long.find("Exit status:").unwrap()..];
+    assert_eq!(end[end.find("Examples:").unwrap()..].matches("\n  ").count(), 6, "three examples of two lines");
+    assert!(long.lines().all(|line| line.chars().count() <= 120), "{long}");
+}
+
+#[test]
+fn version_and_license_are_printed_and_nothing_is_run() {
+    assert_eq!(printed(&["--version"]).trim(), concat!("sexton ", env!("CARGO_PKG_VERSION")));
+    assert!(printed(&["-l"]).starts_with("MIT License"));
+    assert!(printed(&["--license", "true"]).contains("WITHOUT WARRANTY"));
+    assert_eq!(command(&config(&["x", "--version"], &[])), ["x", "--version"]);
+}
+
+fn word() -> impl Strategy<Value = Vec<u8>> {
+    let words: Vec<&[u8]> = vec![
+        b"--",
+        b"-",
+        b"-g",
+        b"-s",
+        b"-w",
+        b"-v",
+        b"-vv",
+        b"-q",
+        b"-p",
+        b"-e",
+        b"-r",
+        b"TERM",
+        b"HUP:INT",
+        b"1:2",
+        b"30",
+        b"5s",
+        b"--grace-period",
+        b"--grace-period=9",
+        b"--pre-stop-sleep=1",
+        b"--stop-signal",
+        b"--rewrite=HUP:none",
+        b"--help",
+        b"-h",
+        b"--version",
+        b"-l",
+        b"true",
+        b"ls",
+        b"",
+        b"-x",
+        b"--nope",
+        b"--group",
+        b"--group=",
+        b"-p=9",
+        b"-e143",
+    ];
+    prop_oneof![
+        4 => prop::sample::select(words).prop_map(<[u8]>::to_vec),
+        1 => prop::collection::vec(1_u8..=255, 0..12),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+    /// The way around clap is a shortcut, not a second opinion.
+    #[test]
+    fn the_short_way_and_claps_agree_wherever_the_short_way_is_taken(words in prop::collection::vec(word(), 0..6)) {
+        let args = Args::from_strings(std::iter::once(b"sexton".to_vec()).chain(words));
+        if let Some(short) = without_options(args) {
+            let long = by_clap(args).unwrap().unwrap();
+            prop_assert!(short.config.command.iter().eq(long.config.command.iter()), "{:?}", long.config.command);
+            prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
+        }
+    }
+
+    #[test]
+    fn no_command_line_and_no_environment_makes_it_panic(
+        words in prop::collection::vec(word(), 0..8),
+        variables in prop::collection::vec(("[A-Z_]{0,8}|GRACE_PERIOD|REWRITE|LOG|STOP_SIGNALS|EXPECT_EXIT", prop::collection::vec(1_u8..=255, 0..12)), 0..3),
+    ) {
+        let args = Args::from_strings(std::iter::once(b"sexton".to_vec()).chain(words));
+        let variables = variables.into_iter().map(|(name, value)| [b"SEXTON_", name.as_bytes(), b"=", &value].concat());
+        if let Err(UsageError(sentence)) = parse(args, Environment::from_strings(variables)) {
+            prop_assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
+        }
+    }
+}

@@ -73,8 +73,8 @@ pub(super) static SETTINGS: [Setting; 10] = [
         kind: Kind::Value,
         heading: SHUTDOWN,
         help: "From the stop signal to SIGKILL; unset or 0: never",
-        more: "The pre-stop sleep counts against it. Set it a little below the limit of your \
-               orchestrator (Docker: 10s, Kubernetes: terminationGracePeriodSeconds), so that \
+        more: "The pre-stop sleep counts against it. Set it a little below the limit of your\n\
+               orchestrator (Docker: 10s, Kubernetes: terminationGracePeriodSeconds), so that\n\
                sexton can still say what happened.",
         apply: |config, values| {
             config.grace_period = Some(one(values, duration)?).filter(|period| !period.is_zero());
@@ -89,9 +89,9 @@ pub(super) static SETTINGS: [Setting; 10] = [
         kind: Kind::Value,
         heading: SHUTDOWN,
         help: "Wait before forwarding the stop signal",
-        more: "As a Kubernetes preStop hook that sleeps: load balancers get the time to stop \
-               sending requests before the command stops taking them. A second stop signal ends \
-               the sleep. It must be shorter than the grace period.",
+        more: "As a Kubernetes preStop hook that sleeps: load balancers get the time to stop\n\
+               sending requests before the command stops taking them. A second stop signal\n\
+               ends the sleep. It must be shorter than the grace period.",
         apply: |config, values| {
             config.pre_stop_sleep = one(values, duration)?;
             Ok(())
@@ -122,7 +122,7 @@ pub(super) static SETTINGS: [Setting; 10] = [
         kind: Kind::List,
         heading: SIGNALS,
         help: "Forward TO in place of FROM; TO 0 or none drops it (repeatable)",
-        more: "A signal is a name with or without SIG, a number, RTMIN+n (34 + n) or RTMAX-n \
+        more: "A signal is a name with or without SIG, a number, RTMIN+n (34 + n) or RTMAX-n\n\
                (64 - n).",
         apply: |config, values| {
             let mut rewritten = SignalSet::EMPTY;
@@ -201,8 +201,8 @@ pub(super) static SETTINGS: [Setting; 10] = [
         kind: Kind::List,
         heading: PROCESSES,
         help: "Exit 0 when the command exits with CODE (repeatable)",
-        more: "128 + N stands for an end by signal N: with 143, a Java server that SIGTERM ended \
-               has ended well.",
+        more: "128 + N stands for an end by signal N: with 143, a Java server that SIGTERM\n\
+               ended has ended well.",
         apply: |config, values| {
             for value in values {
                 let code = value.parse::<u8>();

@@ -15,9 +15,8 @@ pub fn close_all_but_stderr() {
     }
     // Before Linux 5.9, under gVisor or a seccomp profile. Asking /proc beats trying all of what
     // may be a billion numbers, but /proc may be missing.
-    let highest = highest_in_proc().unwrap_or_else(|| {
-        getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft.min(65536)) as i32
-    });
+    let highest = highest_in_proc()
+        .unwrap_or_else(|| getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft.min(65536)) as i32);
     for descriptor in (0..=highest).filter(|number| *number != STDERR as i32) {
         // SAFETY: sexton itself holds no descriptor by this time.
         unsafe { libc::close(descriptor) };

@@ -159,8 +159,7 @@ pub fn send(pid: i32, received: &Received) -> Result<(), SendError> {
     }
     let info = queued_info(received);
     // SAFETY: `info` has the size and layout of a siginfo_t.
-    let sent =
-        unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, received.signal.number(), &raw const info) };
+    let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, received.signal.number(), &raw const info) };
     without_value(sent, || kill(pid, received.signal))
 }
 
@@ -188,13 +187,7 @@ pub fn send_to_group(pid: i32, received: &Received) -> Result<(), SendError> {
         let number = received.signal.number();
         // SAFETY: `info` has the size and layout of a siginfo_t; the descriptor is ours.
         sent = unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                pidfd,
-                number,
-                &raw const info,
-                PIDFD_SIGNAL_PROCESS_GROUP,
-            )
+            libc::syscall(libc::SYS_pidfd_send_signal, pidfd, number, &raw const info, PIDFD_SIGNAL_PROCESS_GROUP)
         };
     }
     let result = without_value(sent, plain);

@@ -41,8 +41,7 @@ fn write_nowait(bytes: &[u8]) -> Result<(), Errno> {
     /// At the current position, as write(2).
     const HERE: libc::c_long = -1;
     // SAFETY: one iovec that covers `bytes`, from which the kernel only reads.
-    let written = unsafe {
-        libc::syscall(libc::SYS_pwritev2, STDERR, &raw const part, 1, HERE, HERE, libc::RWF_NOWAIT)
-    };
+    let written =
+        unsafe { libc::syscall(libc::SYS_pwritev2, STDERR, &raw const part, 1, HERE, HERE, libc::RWF_NOWAIT) };
     Errno::result(written).map(drop)
 }

@@ -58,7 +58,8 @@ impl Terminal {
     /// From nobody else: a shell that put us into the background has it by right.
     pub fn take_back(&self, command: Option<i32>) {
         let Some(foreground) = self.foreground() else { return };
-        if Some(foreground.as_raw()) == command || kill(Pid::from_raw(-foreground.as_raw()), None) == Err(Errno::ESRCH) {
+        if Some(foreground.as_raw()) == command || kill(Pid::from_raw(-foreground.as_raw()), None) == Err(Errno::ESRCH)
+        {
             let _ = tcsetpgrp(&self.descriptor(), getpgrp());
         }
     }

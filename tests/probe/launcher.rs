@@ -28,8 +28,7 @@ pub fn run(args: &[OsString]) -> i32 {
             _ => setup.steps.push((key.into(), value.into())),
         }
     }
-    let program: Vec<CString> =
-        args[split + 1..].iter().map(|arg| CString::new(arg.as_bytes()).unwrap()).collect();
+    let program: Vec<CString> = args[split + 1..].iter().map(|arg| CString::new(arg.as_bytes()).unwrap()).collect();
     unsafe {
         // Whoever ends the test ends all of it.
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
@@ -90,10 +89,15 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
         libc::close(setup.report);
         let has = |key| setup.steps.iter().any(|(known, _)| known == key);
         if setup.init {
-            libc::mount(c"none".as_ptr(), c"/".as_ptr(), std::ptr::null(), libc::MS_REC | libc::MS_PRIVATE, std::ptr::null());
+            libc::mount(
+                c"none".as_ptr(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            );
             if !has("no-proc") {
-                let mounted =
-                    libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), 0, std::ptr::null());
+                let mounted = libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), 0, std::ptr::null());
                 check(mounted, "mounting /proc");
             }
         }
@@ -123,7 +127,8 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                     check(hidden, "hiding a folder");
                 }
                 "no-proc" => {
-                    let hidden = libc::mount(c"none".as_ptr(), c"/proc".as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null());
+                    let hidden =
+                        libc::mount(c"none".as_ptr(), c"/proc".as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null());
                     check(hidden, "hiding /proc");
                 }
                 other => panic!("unknown setup {other}"),

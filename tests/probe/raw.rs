@@ -54,13 +54,7 @@ pub fn wait_for_signal() -> Info {
     let all = u64::MAX;
     loop {
         let got = unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigtimedwait,
-                &all,
-                info.as_mut_ptr(),
-                std::ptr::null::<libc::timespec>(),
-                8,
-            )
+            libc::syscall(libc::SYS_rt_sigtimedwait, &all, info.as_mut_ptr(), std::ptr::null::<libc::timespec>(), 8)
         };
         if got > 0 {
             return unsafe { info.assume_init() };
