@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, Command};
 use super::settings::{self, Given, Kind, SETTINGS, Setting};
 use super::{Request, UsageError};
 use crate::config::Config;
+use crate::report::Printable;
 use crate::sys::{Args, Environment};
 
 /// Understands sexton's own command line.
@@ -105,7 +106,7 @@ fn sentence(error: &clap::Error) -> UsageError {
         ErrorKind::ArgumentConflict => format!("{option} is given twice; give it once"),
         kind => format!("{option}: {kind}; sexton --help lists all options"),
     };
-    UsageError(what)
+    UsageError(Printable(what.as_bytes()).to_string())
 }
 
 fn command_line() -> Command {

@@ -360,3 +360,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_unknown_option_cannot_break_the_line() {
+    assert_eq!(error(&["-\u{7}\n", "x"], &[]), "there is no option -\\u{7}; sexton --help lists them all");
+    assert_eq!(error(&["--a\nb", "x"], &[]), "there is no option --a\\nb; sexton --help lists them all");
+}

@@ -14,7 +14,7 @@ use log::LevelFilter;
 
 use crate::cli::UsageError;
 use crate::config::exit_status;
-use crate::sys::write_stderr;
+use crate::sys::{write_stderr, write_stdout};
 
 /// The longest line, in bytes: what a pipe takes as a whole or not at all (`PIPE_BUF`, pipe(7)).
 const LONGEST_LINE: usize = 4096;
@@ -49,12 +49,10 @@ pub fn usage(error: &UsageError) -> u8 {
 
 /// Prints what the user asked for on stdout and gives back the exit status.
 pub fn print(text: &str) -> u8 {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.trim_end().as_bytes()).and_then(|()| stdout.write_all(b"\n"));
-    // Rust's own start-up would flush at the end; it did not run.
-    match written.and_then(|()| stdout.flush()) {
+    let text = format!("{}\n", text.trim_end());
+    match write_stdout(text.as_bytes()) {
         Ok(()) => 0,
-        Err(error) => usage(&UsageError(format!("cannot write to stdout: {error}"))),
+        Err(errno) => usage(&UsageError(format!("cannot write to stdout: {}", errno.desc()))),
     }
 }
 
@@ -144,7 +142,17 @@ pub struct Name<'a>(pub &'a CStr);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.to_bytes().utf8_chunks() {
+        Printable(self.0.to_bytes()).fmt(f)
+    }
+}
+
+/// Any bytes from the outside, made fit to be read like a [`Name`].
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
                 if character.is_control() {
                     write!(f, "{}", character.escape_default())?;

@@ -55,11 +55,14 @@ pub unsafe fn start(argc: c_int, argv: *const *const c_char, envp: *const *const
     // SAFETY: argv has `argc` entries and a null behind them (execve(2)), and lives as long as
     // the process does. The null is counted in.
     let args = unsafe { slice::from_raw_parts(argv, argc as usize + 1) };
-    let mut entries = 0;
+    let mut end = envp;
     // SAFETY: envp ends in a null pointer (execve(2)), and we stop there.
-    while !unsafe { *envp.add(entries) }.is_null() {
-        entries += 1;
+    while !unsafe { end.read() }.is_null() {
+        // SAFETY: it was not the null at the end, so there is another pointer behind it.
+        end = unsafe { end.add(1) };
     }
+    // SAFETY: both point into the same vector, `end` not before `envp`.
+    let entries = unsafe { end.offset_from_unsigned(envp) };
     // SAFETY: `entries` pointers and a null were just seen there; it lives as long as the process.
     let environment = unsafe { slice::from_raw_parts(envp, entries + 1) };
     Start { args: Args(Vector(args)), environment: Environment(Vector(environment)), inherited }

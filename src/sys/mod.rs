@@ -9,20 +9,20 @@ compile_error!("sexton reads the kernel's signal structures in their 64-bit layo
 
 mod descriptors;
 mod entry;
+mod output;
 mod parent;
 mod process;
 mod reap;
 mod signals;
 mod spawn;
-mod stderr;
 mod terminal;
 
 pub use descriptors::{close_all_but_stderr, leave_working_directory};
 pub use entry::{Args, Environment, Start, start};
+pub use output::{write_stderr, write_stdout};
 pub use parent::Parent;
 pub use process::{become_subreaper, die_by, monotonic_now, own_pid};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
 pub use signals::{Inbox, Inherited, SendError, send, send_to_group, suspend_self};
 pub use spawn::{Failure, Launch, spawn};
-pub use stderr::write_stderr;
 pub use terminal::Terminal;

@@ -50,7 +50,7 @@ impl Terminal {
     /// The group is gone (tcsetpgrp(3)).
     pub fn hand_to(&self, group: i32) -> nix::Result<()> {
         // SIGTTOU is blocked, so this works from the background as well (tcsetpgrp(3)).
-        tcsetpgrp(&self.descriptor(), Pid::from_raw(group))
+        tcsetpgrp(self.descriptor(), Pid::from_raw(group))
     }
 
     /// Takes the foreground back from the command's group if it runs, or from one that is gone.
@@ -60,7 +60,7 @@ impl Terminal {
         let Some(foreground) = self.foreground() else { return };
         if Some(foreground.as_raw()) == command || kill(Pid::from_raw(-foreground.as_raw()), None) == Err(Errno::ESRCH)
         {
-            let _ = tcsetpgrp(&self.descriptor(), getpgrp());
+            let _ = tcsetpgrp(self.descriptor(), getpgrp());
         }
     }
 

@@ -52,6 +52,7 @@ pub struct Sexton {
     stdin: Stdio,
     stdout: Stdio,
     stderr: Stdio,
+    descriptors: Vec<(i32, OwnedFd)>,
 }
 
 impl Sexton {
@@ -65,6 +66,7 @@ impl Sexton {
             stdin: Stdio::piped(),
             stdout: Stdio::piped(),
             stderr: Stdio::piped(),
+            descriptors: Vec::new(),
         }
     }
 
@@ -113,6 +115,12 @@ impl Sexton {
         self
     }
 
+    /// Gives sexton this descriptor under this number.
+    pub fn descriptor(mut self, number: i32, descriptor: OwnedFd) -> Sexton {
+        self.descriptors.push((number, descriptor));
+        self
+    }
+
     /// Starts sexton with the probe as the command.
     pub fn probe<S: AsRef<OsStr>>(self, words: impl IntoIterator<Item = S>) -> Running {
         let mut command = vec![probe_binary().into_os_string()];
@@ -144,16 +152,26 @@ impl Sexton {
         }
         launcher.args(&self.setup).arg("--").arg(&self.binary).args(&self.options);
         launcher.env_clear().envs(self.environment).stdin(self.stdin).stdout(self.stdout).stderr(self.stderr);
-        let raw = writer.as_raw_fd();
+        let mut wanted: Vec<(i32, i32)> = self.descriptors.iter().map(|(to, from)| (from.as_raw_fd(), *to)).collect();
+        wanted.push((writer.as_raw_fd(), REPORT));
         unsafe {
             launcher.pre_exec(move || {
                 // Rust ignores SIGPIPE in this process; the program is to start without that.
                 libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-                if libc::dup2(raw, REPORT) < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+                // Whatever else this process has open is none of the program's business.
+                libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+                for (from, to) in &wanted {
+                    if libc::dup2(*from, *to) < 0 {
+                        return Err(std::io::Error::last_os_error());
+                    }
+                    libc::fcntl(*to, libc::F_SETFD, 0);
+                }
+                Ok(())
             });
         }
         let mut launcher = launcher.spawn().expect("the probe can be started");
         drop(writer);
+        drop(self.descriptors);
         let mut report = BufReader::new(File::from(reader));
         let mut line = String::new();
         report.read_line(&mut line).unwrap();
@@ -244,7 +262,11 @@ impl Running {
         self.report.read_line(&mut line).unwrap();
         let status = line.trim().strip_prefix("status ").and_then(|status| status.parse().ok());
         let status: i32 = status.unwrap_or_else(|| panic!("the launcher reports no status: {line:?}"));
-        Some(if libc::WIFSIGNALED(status) { Status::Killed(libc::WTERMSIG(status)) } else { Status::Exited(libc::WEXITSTATUS(status)) })
+        Some(if libc::WIFSIGNALED(status) {
+            Status::Killed(libc::WTERMSIG(status))
+        } else {
+            Status::Exited(libc::WEXITSTATUS(status))
+        })
     }
 
     /// Waits for the end and returns the status, stdout and stderr.

@@ -41,7 +41,7 @@ pub fn run(args: &[OsString]) -> i32 {
             become_program(&setup, &program);
         }
         report(setup.report, &format!("pid {pid}\n"));
-        // What the program shares with its reader must reach end of file when the program ends.
+        // What the program shares with its readers must reach end of file when the program ends.
         for descriptor in 0..64 {
             if descriptor != setup.report && descriptor != 2 {
                 libc::close(descriptor);

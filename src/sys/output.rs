@@ -1,11 +1,26 @@
-//! Writing to stderr without ever waiting for whoever reads it.
+//! Writing to stdout, and to stderr without ever waiting for whoever reads it.
 
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+const STDOUT: i32 = 1;
 const STDERR: i32 = 2;
+
+/// Writes all of it, and waits if it must: for what the user asked to see, before anything runs.
+///
+/// # Errors
+///
+/// All of write(2)'s. (The standard library takes a closed stdout for a success.)
+pub fn write_stdout(mut bytes: &[u8]) -> Result<(), Errno> {
+    // SAFETY: only written to; a closed one answers EBADF.
+    let stdout = unsafe { BorrowedFd::borrow_raw(STDOUT) };
+    while !bytes.is_empty() {
+        bytes = &bytes[nix::unistd::write(stdout, bytes)?..];
+    }
+    Ok(())
+}
 
 /// Writes these bytes in one go, or not at all.
 ///
