@@ -204,7 +204,7 @@ pub struct Running {
 impl Running {
     /// Sends sexton a signal.
     pub fn send(&self, signal: i32) {
-        assert_eq!(unsafe { libc::kill(self.pid, signal) }, 0, "kill({}, {signal})", self.pid);
+        kill(self.pid, signal);
     }
 
     /// Sends sexton a signal with a value.
@@ -240,6 +240,22 @@ impl Running {
             let _ = stderr.read_to_string(&mut text);
         }
         text
+    }
+
+    /// The next line of a `probe record`.
+    pub fn recorded(&mut self) -> Recorded {
+        let line = self.line();
+        let words: Vec<&str> = line.split(' ').collect();
+        let number = |index: usize| -> i64 { words[index].parse().unwrap_or_else(|_| panic!("no record: {line:?}")) };
+        assert_eq!((words.len(), words[0]), (12, "signal"), "{line:?}");
+        Recorded {
+            signal: number(1) as i32,
+            code: number(3) as i32,
+            pid: number(5) as i32,
+            uid: number(7) as i32,
+            value: number(9) as usize,
+            at: Duration::from_nanos(number(11) as u64),
+        }
     }
 
     /// Waits for the end of sexton.
@@ -321,10 +337,35 @@ impl Drop for Running {
     }
 }
 
+/// What a `probe record` saw of a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded {
+    pub signal: i32,
+    pub code: i32,
+    pub pid: i32,
+    pub uid: i32,
+    pub value: usize,
+    /// When, on the clock of [`now`].
+    pub at: Duration,
+}
+
+/// CLOCK_MONOTONIC, which all processes share.
+pub fn now() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Exited(i32),
     Killed(i32),
+}
+
+/// Sends a signal to a process, which must be there.
+#[track_caller]
+pub fn kill(pid: i32, signal: i32) {
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "kill({pid}, {signal})");
 }
 
 /// The children of a process.
@@ -364,4 +405,87 @@ fn wait_readable(must_wait: bool, descriptor: i32) {
 pub fn readable(descriptor: i32, patience: Duration) -> bool {
     let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
     unsafe { libc::poll(&mut poll, 1, patience.as_millis() as i32) > 0 }
+}
+
+/// Whether the process sleeps in its wait for a signal: it has done all there was to do.
+pub fn is_waiting(pid: i32) -> bool {
+    let syscall = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    syscall.split(' ').next() == Some(&libc::SYS_rt_sigtimedwait.to_string())
+}
+
+/// A pseudo-terminal: what a person has in front of them.
+pub struct Terminal {
+    master: File,
+    slave: OwnedFd,
+    /// All that was shown and not yet looked for.
+    shown: String,
+}
+
+impl Terminal {
+    pub fn open() -> Terminal {
+        let (mut master, mut slave) = (0, 0);
+        let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        assert_eq!(
+            unsafe { libc::openpty(&mut master, &mut slave, std::ptr::null_mut(), std::ptr::null(), &size) },
+            0,
+            "no pty: is /dev/pts mounted?"
+        );
+        for descriptor in [master, slave] {
+            unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+        unsafe {
+            Terminal { master: File::from_raw_fd(master), slave: OwnedFd::from_raw_fd(slave), shown: String::new() }
+        }
+    }
+
+    /// Its descriptor for a program's stdin, stdout or stderr.
+    pub fn stdio(&self) -> Stdio {
+        self.slave.try_clone().unwrap().into()
+    }
+
+    pub fn type_keys(&mut self, keys: &str) {
+        use std::io::Write;
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        assert_eq!(unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &size) }, 0);
+    }
+
+    /// The foreground process group, as the test sees it.
+    pub fn foreground(&self) -> i32 {
+        unsafe { libc::tcgetpgrp(self.master.as_raw_fd()) }
+    }
+
+    /// Waits until this program leads the foreground and waits for input: before that, a shell's
+    /// child may still ignore what the keys send.
+    #[track_caller]
+    pub fn wait_for_foreground(&self, program: &str) {
+        wait_until(&format!("{program} has the foreground and reads"), || {
+            let leader = self.foreground();
+            let is = |field, value: &str| proc_status(leader, field).is_some_and(|seen| seen.starts_with(value));
+            is("Name", program) && is("State", "S")
+        });
+    }
+
+    /// Reads on until this text is shown, and forgets all up to its end.
+    #[track_caller]
+    pub fn wait_for(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.shown.find(text) {
+                let rest = self.shown.split_off(at + text.len());
+                return std::mem::replace(&mut self.shown, rest);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(readable(self.master.as_raw_fd(), left), "{text:?} is not shown, but: {:?}", self.shown);
+            let mut bytes = [0; 4096];
+            let length = self
+                .master
+                .read(&mut bytes)
+                .unwrap_or_else(|e| panic!("{e}; {text:?} is not shown, but: {:?}", self.shown));
+            self.shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+    }
 }

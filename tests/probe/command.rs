@@ -72,11 +72,20 @@ pub fn record(args: &[OsString]) -> i32 {
         if info.signal == libc::SIGCHLD && info.code > 0 {
             continue;
         }
-        say!("signal {} code {} pid {} uid {} value {}", info.signal, info.code, info.pid, info.uid, info.value);
+        let now = monotonic_nanoseconds();
+        let (signal, code, pid, uid, value) = (info.signal, info.code, info.pid, info.uid, info.value);
+        say!("signal {signal} code {code} pid {pid} uid {uid} value {value} at {now}");
         if info.signal == number(args, 0) {
             return number(args, 1);
         }
     }
+}
+
+/// What the tests' `Instant` counts as well.
+fn monotonic_nanoseconds() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// `die N`: dies by signal N, whatever the mask and disposition were.
@@ -118,6 +127,37 @@ pub fn orphans(count: i32, lifetime: i32) -> i32 {
     say!("left");
     let _ = std::io::stdin().read(&mut [0]);
     0
+}
+
+/// `zombies COUNT`: makes so many dead children, then dies, so that sexton gets them all at once.
+pub fn zombies(count: i32) -> i32 {
+    for _ in 0..count {
+        match unsafe { libc::fork() } {
+            0 => unsafe { libc::_exit(0) },
+            pid if pid < 0 => return 97,
+            _ => {}
+        }
+    }
+    say!("left");
+    0
+}
+
+/// `orphaned PROGRAM...`: executes the program once its parent, a session leader, is dead.
+pub fn orphaned(program: &[OsString]) -> i32 {
+    use std::os::unix::process::CommandExt;
+    unsafe {
+        libc::setsid();
+        let parent = libc::getpid();
+        if libc::fork() > 0 {
+            libc::_exit(0);
+        }
+        while libc::getppid() == parent {
+            libc::usleep(100);
+        }
+    }
+    let error = std::process::Command::new(&program[0]).args(&program[1..]).exec();
+    eprintln!("probe: {error}");
+    95
 }
 
 /// `accept`: as a socket-activated server does, checks LISTEN_PID and takes one connection from

@@ -116,6 +116,8 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                     check(libc::setgid(number as u32), "setgid");
                     check(libc::setuid(number as u32), "setuid");
                 }
+                // What a root that was given fewer capabilities has: its bounding set decides at exec.
+                "no-capability" => check(libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0), "PR_CAPBSET_DROP"),
                 "cwd" => check(libc::chdir(CString::new(value.as_str()).unwrap().as_ptr()), "chdir"),
                 "setsid" => check(libc::setsid(), "setsid"),
                 // Makes the terminal behind this descriptor the controlling one.

@@ -32,10 +32,14 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "die" => command::die(command::number(rest, 0)),
         "ignore" => command::ignore(rest),
         "orphans" => command::orphans(command::number(rest, 0), command::number(rest, 1)),
+        "zombies" => command::zombies(command::number(rest, 0)),
+        "orphaned" => command::orphaned(rest),
         "accept" => command::accept(),
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
-            eprintln!("probe: unknown word {other:?}: run state record exit die ignore orphans accept setuid");
+            eprintln!(
+                "probe: unknown word {other:?}: run state record exit die ignore orphans zombies orphaned accept setuid"
+            );
             99
         }
     }

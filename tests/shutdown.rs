@@ -1,0 +1,216 @@
+//! The shutdown is bounded and told.
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{BOTH, Place, Running, Sexton, Status, now, wait_until};
+
+/// How much later than planned something may happen on a busy machine.
+const SLACK: Duration = Duration::from_secs(3);
+
+fn recorder(place: Place, options: &[&str]) -> Running {
+    let mut run = Sexton::new(place).options(options).probe(["record", "15", "7"]);
+    run.line();
+    run
+}
+
+fn stubborn(place: Place, options: &[&str]) -> Running {
+    let mut run = Sexton::new(place).options(options).probe(["ignore", "15", "2"]);
+    run.line();
+    run
+}
+
+#[track_caller]
+fn assert_between(what: &str, time: Duration, at_least: Duration) {
+    assert!(time >= at_least && time < at_least + SLACK, "{what}: {time:?} instead of {at_least:?}");
+}
+
+#[test]
+fn without_a_pre_stop_sleep_the_stop_signal_is_forwarded_at_once() {
+    for place in BOTH {
+        let mut run = recorder(place, &["--grace-period", "30s"]);
+        let sent = now();
+        run.send(15);
+        let seen = run.recorded();
+        assert_between("the forward", seen.at - sent, Duration::ZERO);
+        assert_eq!(run.status(), Status::Exited(7));
+    }
+}
+
+#[test]
+fn the_stop_signal_is_forwarded_when_the_sleep_is_over_and_not_before() {
+    for place in BOTH {
+        for options in [&["--pre-stop-sleep", "700ms"][..], &["--pre-stop-sleep", "700ms", "--grace-period", "30s"]] {
+            let mut run = recorder(place, options);
+            let sent = now();
+            run.send(15);
+            let seen = run.recorded();
+            assert_eq!(seen.signal, 15);
+            assert_between("the forward", seen.at - sent, Duration::from_millis(700));
+            assert_eq!(run.status(), Status::Exited(7));
+        }
+    }
+}
+
+#[test]
+fn other_signals_are_forwarded_at_once_during_the_sleep() {
+    for place in BOTH {
+        let mut run = recorder(place, &["--pre-stop-sleep", "1h"]);
+        run.send(15);
+        run.send(libc::SIGUSR1);
+        assert_eq!(run.recorded().signal, libc::SIGUSR1);
+        run.send(libc::SIGHUP);
+        assert_eq!(run.recorded().signal, libc::SIGHUP);
+    }
+}
+
+#[test]
+fn a_second_stop_signal_ends_the_sleep() {
+    for place in BOTH {
+        let mut run = recorder(place, &["--pre-stop-sleep", "1h", "--grace-period", "2h"]);
+        run.send(15);
+        // The kernel merges a SIGTERM with one that is pending: wait until the first was taken.
+        wait_until("sexton took the first one", || {
+            harness::is_waiting(run.pid) && run.proc_status("ShdPnd") == "0000000000000000"
+        });
+        run.send(15);
+        assert_eq!(run.recorded().signal, 15);
+        assert_eq!(run.status(), Status::Exited(7));
+    }
+}
+
+#[test]
+fn a_command_that_exits_during_the_sleep_ends_everything_at_once() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).options(["--pre-stop-sleep", "1h"]).probe(["record", "10", "3"]);
+        run.line();
+        run.send(15);
+        run.send(libc::SIGUSR1);
+        assert_eq!(run.status(), Status::Exited(3));
+    }
+}
+
+#[test]
+fn a_command_that_ignores_the_stop_signal_is_killed_when_the_grace_period_is_over() {
+    for place in BOTH {
+        let run = stubborn(place, &["--grace-period", "700ms"]);
+        let sent = now();
+        run.send(15);
+        let (status, _, stderr) = run.finish();
+        assert_between("the end", now() - sent, Duration::from_millis(700));
+        assert_eq!(status, Status::Exited(137));
+        assert!(stderr.contains("did not stop within 700ms of SIGTERM; killed with SIGKILL"), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn the_pre_stop_sleep_counts_against_the_grace_period() {
+    for place in BOTH {
+        let mut run = stubborn(place, &["--pre-stop-sleep", "4s", "--grace-period", "5s"]);
+        let sent = now();
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(137));
+        assert_between("the end", now() - sent, Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn without_a_grace_period_sexton_has_no_deadline_at_all() {
+    for place in BOTH {
+        for options in [&[][..], &["--grace-period", "0"]] {
+            let mut run = stubborn(place, options);
+            run.send(15);
+            wait_until("sexton waits again", || {
+                harness::is_waiting(run.pid) && run.proc_status("ShdPnd") == "0000000000000000"
+            });
+            // rt_sigtimedwait(set, info, timeout, size): no timeout.
+            let syscall = std::fs::read_to_string(format!("/proc/{}/syscall", run.pid)).unwrap();
+            assert_eq!(syscall.split(' ').nth(3), Some("0x0"), "{place:?}: {syscall}");
+            assert_eq!(run.try_status(Duration::ZERO), None);
+        }
+    }
+}
+
+#[test]
+fn a_stopped_command_is_continued_so_that_it_can_act_on_the_stop_signal() {
+    for place in BOTH {
+        for sleep in [&[][..], &["--pre-stop-sleep", "200ms"]] {
+            let mut run = recorder(place, sleep);
+            let command = run.command_pid();
+            harness::kill(command, libc::SIGSTOP);
+            wait_until("the command is stopped", || harness::proc_status(command, "State").unwrap().starts_with('T'));
+            run.send(15);
+            let first = run.recorded().signal;
+            // SIGCONT is blocked by the recorder and so pending as well; it is what lets it run.
+            assert!(first == 15 || first == libc::SIGCONT, "{place:?}: {first}");
+            if first == libc::SIGCONT {
+                assert_eq!(run.recorded().signal, 15);
+            }
+            assert_eq!(run.status(), Status::Exited(7));
+        }
+    }
+}
+
+#[test]
+fn two_kinds_of_stop_signal_start_one_shutdown() {
+    for place in BOTH {
+        let run = stubborn(place, &["--stop-signal", "INT", "--stop-signal", "TERM", "--grace-period", "1s", "-v"]);
+        let sent = now();
+        run.send(libc::SIGINT);
+        run.send(15);
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(137));
+        assert_between("the end", now() - sent, Duration::from_secs(1));
+        assert_eq!(stderr.matches("shutdown begins").count(), 1, "{stderr}");
+        assert!(stderr.contains("forwarded SIGINT") && stderr.contains("forwarded SIGTERM"), "{stderr}");
+    }
+}
+
+#[test]
+fn sigterm_is_no_stop_signal_when_another_one_is_named() {
+    for place in BOTH {
+        let mut run = Sexton::new(place)
+            .options(["--stop-signal", "QUIT", "--pre-stop-sleep", "1h"])
+            .probe(["record", "15", "7"]);
+        run.line();
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(7), "{place:?}: SIGTERM is forwarded at once");
+    }
+}
+
+#[test]
+fn with_group_sigkill_reaches_the_whole_group() {
+    // As an ordinary process: behind a PID 1 the kernel would end them anyway.
+    let probe = harness::probe_binary();
+    let script = format!("{0} ignore 15 & {0} ignore 15", probe.display());
+    let mut run = Sexton::new(Place::Ordinary)
+        .options(["-g", "--grace-period", "300ms"])
+        .shell(&format!("trap '' TERM; {script}"));
+    let pids: Vec<i32> =
+        (0..2).map(|_| run.wait_for_line("ready").strip_prefix("ready ").unwrap().parse().unwrap()).collect();
+    run.send(15);
+    assert_eq!(run.status(), Status::Exited(137));
+    for pid in pids {
+        wait_until("the group is gone", || {
+            harness::proc_status(pid, "State").is_none_or(|state| state.starts_with('Z') || state.starts_with('X'))
+        });
+    }
+}
+
+#[test]
+fn settings_can_come_from_the_environment_alone() {
+    for place in BOTH {
+        let mut run = Sexton::new(place)
+            .env("SEXTON_PRE_STOP_SLEEP", "300ms")
+            .env("SEXTON_GRACE_PERIOD", "800ms")
+            .env("SEXTON_STOP_SIGNALS", "QUIT,TERM")
+            .probe(["ignore", "3", "15"]);
+        run.line();
+        let sent = now();
+        run.send(libc::SIGQUIT);
+        assert_eq!(run.status(), Status::Exited(137));
+        assert_between("the end", now() - sent, Duration::from_millis(800));
+    }
+}

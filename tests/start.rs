@@ -1,0 +1,210 @@
+//! The start: what may go wrong, and that no signal is lost in it.
+
+mod harness;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use harness::{BOTH, Place, Sexton, Status, now, probe_binary, sexton_binary};
+
+/// A cheap source of delays that differ.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+fn spin(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// As an ordinary process: either it comes before `main` blocks it and kills sexton, as it kills
+/// any process, or it reaches the command.
+#[test]
+fn a_signal_sent_at_any_moment_of_the_start_is_never_lost() {
+    let mut random = Random(0x5eed);
+    let mut reached = 0;
+    for attempt in 0..2000 {
+        let mut run = Sexton::new(Place::Ordinary).probe(["record", "15", "7"]);
+        spin(Duration::from_micros(random.below(2500)));
+        run.send(15);
+        match run.status() {
+            // 143: before the command could take it; 7: it took it.
+            Status::Exited(143 | 7) => reached += 1,
+            Status::Killed(15) => {}
+            other => panic!("try {attempt}: {other:?}"),
+        }
+    }
+    assert!(reached > 100, "only {reached} of the signals came after the start of main");
+}
+
+/// As PID 1: the kernel drops what comes before sexton's first instruction blocks it. From then
+/// on, which is when the mask of sexton is full, nothing is lost.
+#[test]
+fn as_pid_1_a_signal_sent_from_the_first_moment_on_is_never_lost() {
+    let mut random = Random(0xbead);
+    let mut during_start = 0;
+    for attempt in 0..2000 {
+        let mut run = Sexton::new(Place::Init).probe(["record", "15", "7"]);
+        spin(Duration::from_micros(random.below(2500)));
+        let blocked = run.proc_status("SigBlk") == "ffffffffffffffff";
+        let has_command = !harness::children(run.pid).is_empty();
+        run.send(15);
+        if blocked {
+            during_start += u32::from(!has_command);
+            assert!(matches!(run.status(), Status::Exited(143 | 7)), "try {attempt}");
+        } else if run.try_status(Duration::from_millis(20)).is_none() {
+            run.send(15);
+            let status = run.status();
+            assert!(matches!(status, Status::Exited(143 | 7)), "try {attempt}: {status:?}");
+        }
+    }
+    println!("{during_start} signals came between the first instruction and the start of the command");
+}
+
+/// tini -g, catatonit -g and dumb-init lose one that comes between fork and setpgid.
+#[test]
+fn with_group_a_signal_sent_at_any_moment_of_the_start_is_never_lost() {
+    let mut random = Random(0xfeed);
+    for attempt in 0..1000 {
+        let mut run = Sexton::new(Place::Ordinary).options(["-g"]).probe(["record", "15", "7"]);
+        spin(Duration::from_micros(random.below(2500)));
+        run.send(15);
+        let status = run.status();
+        assert!(matches!(status, Status::Exited(143 | 7) | Status::Killed(15)), "try {attempt}: {status:?}");
+    }
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_127() {
+    for place in BOTH {
+        for command in ["nosuchcommand", "/no/such/command", "./nosuch", ""] {
+            let (status, _, stderr) = Sexton::new(place).command([command]).finish();
+            assert_eq!(status, Status::Exited(127), "{place:?} {command:?}: {stderr}");
+            assert!(stderr.starts_with("sexton: cannot execute"), "{stderr}");
+            assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_executed_is_126() {
+    for place in BOTH {
+        for command in ["/etc/passwd", "/etc"] {
+            let (status, _, stderr) = Sexton::new(place).command([command]).finish();
+            assert_eq!(status, Status::Exited(126), "{place:?} {command:?}: {stderr}");
+            assert!(stderr.starts_with("sexton: cannot execute /etc"), "{stderr}");
+        }
+    }
+}
+
+/// tini ends with status 1 and leaves the command alone.
+#[test]
+fn a_closed_stdin_does_not_matter() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).setup(["close=0"]).probe(["exit", "6"]);
+        assert_eq!(run.status(), Status::Exited(6), "{place:?}");
+    }
+}
+
+#[test]
+fn three_descriptors_are_enough() {
+    for place in BOTH {
+        let (status, _, stderr) = Sexton::new(place).setup(["nofile=3"]).probe(["exit", "6"]).finish();
+        assert_eq!((status, stderr.as_str()), (Status::Exited(6), ""), "{place:?}");
+    }
+}
+
+#[test]
+fn when_no_more_process_may_be_made_the_status_is_125_and_says_so() {
+    for place in BOTH {
+        let (status, _, stderr) = Sexton::new(place).setup(["uid=65534", "nproc=1"]).probe(["exit", "6"]).finish();
+        assert_eq!(status, Status::Exited(125), "{place:?}");
+        assert!(stderr.starts_with("sexton: cannot start a process"), "{stderr}");
+    }
+}
+
+#[test]
+fn without_proc_everything_works() {
+    let mut run = Sexton::new(Place::Init).setup(["no-proc"]).probe(["record", "15", "7"]);
+    run.line();
+    run.send(libc::SIGHUP);
+    assert_eq!(run.recorded().signal, 1);
+    run.send(15);
+    assert_eq!(run.status(), Status::Exited(7));
+}
+
+#[test]
+fn the_death_of_the_parent_arrives_as_the_signal_asked_for() {
+    let (sexton, probe) = (sexton_binary(), probe_binary());
+    let script = format!("{} -p TERM --pre-stop-sleep 1ms -- {} record 15 7 & wait", sexton.display(), probe.display());
+    // The shell stands where sexton stands in the other tests: it is sexton's parent.
+    let mut run = Sexton::new(Place::Ordinary).binary("/bin/sh").options(["-c", &script]).bare();
+    run.wait_for_line("ready");
+    run.send(libc::SIGKILL);
+    assert_eq!(run.recorded().signal, 15);
+}
+
+#[test]
+fn a_parent_that_died_before_sexton_started_counts_too() {
+    let words =
+        [sexton_binary().into_os_string(), "-p".into(), "HUP".into(), "--".into(), probe_binary().into_os_string()];
+    let options = ["orphaned".into()].into_iter().chain(words).chain(["record".into(), "1".into(), "7".into()]);
+    // All is blocked from the start, so that the recorder finds the signal even if it comes first.
+    let mut run =
+        Sexton::new(Place::Ordinary).setup(["mask=ffffffffffffffff"]).binary(probe_binary()).options(options).bare();
+    run.wait_for_line("ready");
+    assert_eq!(run.recorded().signal, 1);
+}
+
+/// The kernel sends the parent-death signal when the thread ends that started us (prctl(2)).
+#[test]
+fn the_end_of_a_mere_thread_of_the_parent_does_not_count() {
+    use std::io::{BufRead, BufReader};
+    let spawn = || {
+        Command::new(sexton_binary())
+            .args(["-p", "TERM", "--"])
+            .arg(probe_binary())
+            .args(["record", "15", "7"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut child = std::thread::spawn(spawn).join().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.starts_with("ready"), "{line}");
+    for signal in [libc::SIGUSR1, libc::SIGTERM] {
+        harness::kill(child.id() as i32, signal);
+        line.clear();
+        stdout.read_line(&mut line).unwrap();
+        assert!(line.starts_with(&format!("signal {signal} ")), "{line}");
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+}
+
+#[test]
+fn sexton_under_sexton_passes_everything_on() {
+    for place in BOTH {
+        let (sexton, probe) = (sexton_binary(), probe_binary());
+        let words: [&std::ffi::OsStr; 6] =
+            [sexton.as_os_str(), "--".as_ref(), probe.as_os_str(), "record".as_ref(), "15".as_ref(), "7".as_ref()];
+        let mut run = Sexton::new(place).command(words);
+        run.line();
+        let sent = now();
+        run.send(libc::SIGHUP);
+        let seen = run.recorded();
+        assert!(seen.signal == 1 && seen.at > sent);
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(7), "{place:?}");
+    }
+}

@@ -1,0 +1,191 @@
+//! On a real pseudo-terminal.
+
+mod harness;
+
+use harness::{BOTH, Place, Running, Sexton, Status, Terminal, probe_binary, sexton_binary, wait_until};
+
+/// sexton as the leader of a session with a terminal, as `docker run -it` starts it.
+fn on_terminal(place: Place, terminal: &Terminal, command: &[&str]) -> Running {
+    Sexton::new(place)
+        .setup(["setsid", "terminal=0"])
+        .env("TERM", "dumb")
+        .stdin(terminal.stdio())
+        .stdout(terminal.stdio())
+        .stderr(terminal.stdio())
+        .command(command)
+}
+
+#[test]
+fn the_command_has_the_foreground_and_control_c_reaches_it_once() {
+    for place in BOTH {
+        let mut terminal = Terminal::open();
+        let mut run = on_terminal(place, &terminal, &[probe_binary().to_str().unwrap(), "record", "15", "7"]);
+        terminal.wait_for("ready");
+        assert_eq!(terminal.foreground(), run.command_pid());
+        for (key, signal) in [("\u{3}", libc::SIGINT), ("\u{1c}", libc::SIGQUIT)] {
+            terminal.type_keys(key);
+            terminal.wait_for(&format!("signal {signal} code 128 "));
+        }
+        terminal.resize(50, 132);
+        terminal.wait_for("signal 28 code 128 ");
+        run.send(15);
+        // Had one come twice, it would be recorded before this.
+        let between = terminal.wait_for("signal 15 ");
+        assert_eq!(between.matches("signal").count(), 1, "{place:?}: {between}");
+        assert_eq!(run.status(), Status::Exited(7));
+    }
+}
+
+#[test]
+fn an_interactive_shell_has_job_control_and_control_z_and_fg_work_in_it() {
+    for shell in [&["bash", "--norc", "--noprofile", "-i"][..], &["dash", "-i"]] {
+        for place in BOTH {
+            let mut terminal = Terminal::open();
+            let mut run = on_terminal(place, &terminal, shell);
+            terminal.type_keys("PS1='pro''mpt> '\n");
+            terminal.wait_for("prompt> ");
+            // ^C at the prompt ends nothing.
+            terminal.type_keys("half-typed");
+            terminal.wait_for("half-typed");
+            terminal.type_keys("\u{3}");
+            terminal.wait_for("prompt> ");
+            // ^C ends what runs in the foreground.
+            terminal.type_keys("cat; echo after-$((40+2))\n");
+            terminal.wait_for_foreground("cat");
+            terminal.type_keys("\u{3}");
+            terminal.wait_for("prompt> ");
+            // ^Z and fg, several times in a row.
+            terminal.type_keys("cat\n");
+            terminal.wait_for_foreground("cat");
+            for round in 0..3 {
+                terminal.type_keys("\u{1a}");
+                terminal.wait_for("Stopped");
+                terminal.wait_for("prompt> ");
+                terminal.type_keys("fg\n");
+                terminal.wait_for_foreground("cat");
+                terminal.type_keys(&format!("line-{round}\n"));
+                terminal.wait_for(&format!("line-{round}\r\nline-{round}"));
+            }
+            terminal.type_keys("\u{4}");
+            terminal.wait_for("prompt> ");
+            terminal.type_keys("stty size\n");
+            terminal.wait_for("24 80");
+            terminal.resize(50, 132);
+            terminal.type_keys("stty size\n");
+            terminal.wait_for("50 132");
+            terminal.type_keys("exit 5\n");
+            assert_eq!(run.status(), Status::Exited(5), "{place:?} {shell:?}");
+        }
+    }
+}
+
+/// Behind PID 1 no shell could ever continue a stopped command: with tini the container hangs.
+#[test]
+fn as_pid_1_control_z_does_not_hang_the_container() {
+    let mut terminal = Terminal::open();
+    let mut run = on_terminal(Place::Init, &terminal, &["sleep", "600"]);
+    wait_until("the command has the foreground", || terminal.foreground() == run.command_pid());
+    let command = run.command_pid();
+    for _ in 0..3 {
+        terminal.type_keys("\u{1a}");
+        terminal.wait_for("^Z");
+        wait_until("it runs on", || harness::proc_status(command, "State").is_some_and(|state| state.starts_with('S')));
+    }
+    terminal.type_keys("\u{3}");
+    assert_eq!(run.status(), Status::Exited(130));
+}
+
+/// An interactive shell that runs sexton as a job.
+fn shell_on_terminal(terminal: &mut Terminal, shell: &[&str]) -> Running {
+    let sexton = sexton_binary();
+    let run = Sexton::new(Place::Ordinary)
+        .binary(format!("/bin/{}", shell[0]))
+        .options(&shell[1..])
+        .setup(["setsid", "terminal=0"])
+        .env("TERM", "dumb")
+        .env("SEXTON", &sexton)
+        .stdin(terminal.stdio())
+        .stdout(terminal.stdio())
+        .stderr(terminal.stdio())
+        .bare();
+    terminal.type_keys("PS1='pro''mpt> '\n");
+    terminal.wait_for("prompt> ");
+    run
+}
+
+const SHELLS: [&[&str]; 2] = [&["bash", "--norc", "--noprofile", "-i"], &["dash", "-i"]];
+
+#[test]
+fn control_z_gives_the_prompt_back_and_fg_and_bg_continue_the_command() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys("$SEXTON cat\n");
+        terminal.wait_for_foreground("cat");
+        for round in 0..3 {
+            terminal.type_keys(&format!("line-{round}\n"));
+            terminal.wait_for(&format!("line-{round}\r\nline-{round}"));
+            terminal.type_keys("\u{1a}");
+            terminal.wait_for("Stopped");
+            terminal.wait_for("prompt> ");
+            terminal.type_keys("jobs\n");
+            terminal.wait_for("Stopped");
+            terminal.wait_for("prompt> ");
+            terminal.type_keys("fg\n");
+            terminal.wait_for_foreground("cat");
+        }
+        terminal.type_keys("\u{1a}");
+        terminal.wait_for("prompt> ");
+        // In the background it is stopped as soon as it reads, like any other.
+        terminal.type_keys("bg\n");
+        terminal.wait_for("prompt> ");
+        wait_until("the shell keeps the foreground", || terminal.foreground() == run.pid);
+        terminal.type_keys("echo still-$((40+2))\n");
+        terminal.wait_for("still-42");
+        terminal.type_keys("fg\n");
+        terminal.wait_for_foreground("cat");
+        terminal.type_keys("last\n");
+        terminal.wait_for("last\r\nlast");
+        terminal.type_keys("\u{4}");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("echo status-$?; exit 9\n");
+        terminal.wait_for("status-0");
+        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+    }
+}
+
+#[test]
+fn in_the_background_the_command_leaves_the_terminal_to_the_shell_and_can_be_brought_forward() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys("$SEXTON cat &\n");
+        terminal.wait_for("prompt> ");
+        assert_eq!(terminal.foreground(), run.pid);
+        terminal.type_keys("echo still-$((40+2))\n");
+        terminal.wait_for("still-42");
+        terminal.type_keys("fg\n");
+        terminal.wait_for_foreground("cat");
+        terminal.type_keys("hello\n");
+        terminal.wait_for("hello\r\nhello");
+        terminal.type_keys("\u{3}");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        run.status();
+    }
+}
+
+#[test]
+fn a_script_that_ran_sexton_has_the_terminal_again_afterwards() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys("sh -c '$SEXTON true; $SEXTON nosuch; read x; echo got-$x'\n");
+        terminal.wait_for("nosuch");
+        terminal.type_keys("it\n");
+        terminal.wait_for("got-it");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        run.status();
+    }
+}
