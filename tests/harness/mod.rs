@@ -331,8 +331,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The launcher's death kills sexton, and a dead PID 1 all that it left.
+        // The launcher's death kills sexton, and a dead PID 1 all that it left; what an ordinary
+        // sexton would leave must be found before.
+        let left = descendants(self.pid);
         let _ = self.launcher.kill();
+        for pid in left {
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
         let _ = self.launcher.wait();
     }
 }
@@ -372,6 +377,17 @@ pub fn kill(pid: i32, signal: i32) {
 pub fn children(pid: i32) -> Vec<i32> {
     let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) else { return Vec::new() };
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// The children of a process, and theirs, and so on.
+pub fn descendants(pid: i32) -> Vec<i32> {
+    let mut all = children(pid);
+    let mut index = 0;
+    while let Some(pid) = all.get(index) {
+        all.extend(children(*pid));
+        index += 1;
+    }
+    all
 }
 
 /// A field of /proc/PID/status.
