@@ -215,3 +215,14 @@ fn sexton_under_sexton_passes_everything_on() {
         assert_eq!(run.status(), Status::Exited(7), "{place:?}");
     }
 }
+
+/// libc's own start-up comes second: it takes some hundred microseconds, in which PID 1 would
+/// lose what is sent to it.
+#[test]
+fn the_first_system_call_of_sexton_blocks_every_signal() {
+    let trace = Command::new("strace").args(["-e", "trace=all"]).arg(sexton_binary()).arg("true").output();
+    let trace = trace.expect("strace is missing: apt-get install strace");
+    let text = String::from_utf8_lossy(&trace.stderr).into_owned();
+    let mut calls = text.lines().skip_while(|line| !line.starts_with("execve(")).skip(1);
+    assert_eq!(calls.next(), Some("rt_sigprocmask(SIG_SETMASK, ~[], [], 8) = 0"), "{text}");
+}

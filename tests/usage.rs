@@ -13,7 +13,9 @@ use proptest::test_runner::{Config, TestRunner};
 
 #[test]
 fn wrong_usage_never_starts_the_command() {
-    let cases: &[(&[&str], &[(&str, &str)], &str)] = &[
+    /// Options, variables, and what the sentence must name.
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let cases: &[Case<'_>] = &[
         (&["--grace-period", "soon"], &[], "--grace-period"),
         (&["--nope"], &[], "--nope"),
         (&["--grace-period", "5", "--pre-stop-sleep", "5"], &[], "--pre-stop-sleep"),

@@ -41,11 +41,10 @@ macro_rules! c_main {
     };
 }
 
-/// Blocks every signal, then looks at what sexton was started with.
+/// Makes sure that every signal is blocked, then looks at what sexton was started with.
 ///
-/// As PID 1 a signal that has no handler and is not blocked is thrown away by the kernel
-/// (pid_namespaces(7)), so the blocking comes before everything else: what is sent from now on
-/// stays pending until it is asked for.
+/// The blocking comes before everything else ([`super::first`]): what is sent from then on stays
+/// pending until it is asked for.
 ///
 /// # Safety
 ///

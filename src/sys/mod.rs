@@ -9,6 +9,7 @@ compile_error!("sexton reads the kernel's signal structures in their 64-bit layo
 
 mod descriptors;
 mod entry;
+mod first;
 mod output;
 mod parent;
 mod process;

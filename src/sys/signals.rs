@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::first;
 use super::process::own_pid;
 use crate::signal::{Received, Signal, SignalSet};
 
@@ -46,7 +47,7 @@ impl Inherited {
     /// All other dispositions stay as they were: what is blocked is delivered to sigtimedwait(2)
     /// even when it is ignored, and so the command inherits them without anybody's help.
     pub(super) fn take_over() -> Inherited {
-        let mask = set_mask(SignalSet::ALL);
+        let mask = first::inherited_mask().unwrap_or_else(|| set_mask(SignalSet::ALL));
         // An ignored SIGCHLD makes the kernel reap by itself, and the status is lost (wait(2)).
         // SA_NOCLDWAIT does the same, but does not survive execve(2).
         let ignores_child_death = set_child_death(libc::SIG_DFL) == libc::SIG_IGN;

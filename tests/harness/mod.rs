@@ -3,7 +3,8 @@
 //! Which sexton: the one named by the variable TEST_BINARY (`make test` names the release build),
 //! else the one that cargo built for the tests.
 
-#![allow(dead_code, unsafe_code, clippy::undocumented_unsafe_blocks)] // each test file uses a part of it
+// Each test file uses a part of it; and it does to the kernel what a test must.
+#![allow(dead_code, unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
