@@ -7,14 +7,15 @@ use std::time::Duration;
 use humantime::format_duration;
 use log::{debug, error, info, trace, warn};
 
-use crate::config::{Config, exit_status};
+use crate::config::{Config, Orphans, exit_status};
 use crate::launch::launch;
 use crate::report::Name;
 use crate::shutdown::{Action, Event, KILL_TIMEOUT, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, Inbox, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
-    close_all_but_stderr, die_by, leave_working_directory, monotonic_now, own_pid, send, send_to_group, suspend_self,
+    Change, ChangeKind, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
+    close_all_but_stderr, die_by, leave_working_directory, monotonic_now, own_pid, send, send_to_group,
+    send_to_orphaned_group, suspend_self,
 };
 
 /// Starts the command, stays with it until its end, and returns sexton's exit status.
@@ -26,7 +27,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     let parent = config.parent_death_signal.and_then(watch_parent);
     let terminal = Terminal::controlling();
     let in_foreground = terminal.as_ref().filter(|terminal| terminal.is_ours());
-    let pid = match launch(config.command, start, in_foreground) {
+    let pid = match launch(config, start, in_foreground) {
         Ok(pid) => pid,
         Err(refusal) => {
             if let Some(terminal) = in_foreground {
@@ -49,8 +50,19 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             rewrites: config.rewrites,
             pre_stop_sleep: config.pre_stop_sleep,
             grace_period: config.grace_period,
+            orphans: config.orphans,
         }),
-        hands: Hands { config, command, job, ended: None, stop_signal: None },
+        hands: Hands {
+            config,
+            command,
+            job,
+            others: Others::of_us(),
+            ended: None,
+            over: false,
+            stop: None,
+            group_was_told: false,
+        },
+        strangers_left: false,
     };
     if let Some((parent, true)) = parent {
         supervisor.event(Event::Signal(parent.death_notice()));
@@ -93,7 +105,14 @@ impl fmt::Display for Command {
 struct Supervisor<'a> {
     machine: Machine,
     hands: Hands<'a>,
+    /// There is no child left to wait for, but other processes of the namespace are.
+    strangers_left: bool,
 }
+
+/// How often sexton looks whether processes are gone that are not its children: those that an
+/// engine's exec put into the container, whose end the kernel does not tell PID 1. Only while the
+/// command is gone, nobody else is left, and orphans are not to be left.
+const STRANGERS: Duration = Duration::from_millis(100);
 
 impl Supervisor<'_> {
     /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.
@@ -116,17 +135,18 @@ impl Supervisor<'_> {
                 None if self.machine.wake_at().is_some() => self.event(Event::Tick),
                 None => {}
             }
-            if children_changed {
+            if children_changed || self.strangers_left {
                 children_changed = self.reap();
             }
-            if let Some(status) = self.hands.ended {
-                return self.hands.leave(status);
+            if self.hands.over {
+                return self.hands.leave();
             }
         }
     }
 
     fn time_left(&self) -> Option<Duration> {
-        self.machine.wake_at().map(|moment| moment.saturating_sub(monotonic_now()))
+        let left = self.machine.wake_at().map(|moment| moment.saturating_sub(monotonic_now()));
+        if self.strangers_left { Some(left.unwrap_or(STRANGERS).min(STRANGERS)) } else { left }
     }
 
     fn event(&mut self, event: Event) {
@@ -152,6 +172,13 @@ impl Supervisor<'_> {
                 self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
             }
         });
+        self.strangers_left = false;
+        if more == Reaping::NoChildren && self.hands.ended.is_some() {
+            self.strangers_left = self.hands.job.is_init && !self.hands.others.none_in_namespace();
+            if !self.strangers_left {
+                self.event(Event::Alone);
+            }
+        }
         more == Reaping::More
     }
 }
@@ -161,10 +188,16 @@ struct Hands<'a> {
     config: &'a Config,
     command: Command,
     job: Job,
-    /// How the command ended, and that it is time to leave.
+    /// The processes that are left when the command is gone.
+    others: Others,
+    /// How the command ended.
     ended: Option<Ended>,
+    /// It is time to leave.
+    over: bool,
     /// The first stop signal.
-    stop_signal: Option<Received>,
+    stop: Option<Received>,
+    /// A stop signal went to the whole process group of the command.
+    group_was_told: bool,
 }
 
 /// How the supervision ended.
@@ -172,8 +205,6 @@ struct Hands<'a> {
 enum Ended {
     Exited(u8),
     Killed(Signal),
-    /// SIGKILL did not help.
-    Abandoned,
 }
 
 impl Hands<'_> {
@@ -198,7 +229,21 @@ impl Hands<'_> {
     fn act(&mut self, action: Action) {
         match action {
             Action::ShutdownBegins(received) => self.shutdown_begins(received),
+            Action::Forward(received) | Action::ForwardStop(received) if self.ended.is_some() => {
+                self.signal_others(&received, None);
+            }
             Action::Forward(received) => self.forward(&received),
+            Action::ForwardStop(received) => {
+                self.group_was_told |= self.config.group;
+                self.forward(&received);
+            }
+            Action::StopOrphans(received) => {
+                let spared = self.group_was_told.then_some(self.command.pid);
+                self.signal_others(&received, spared);
+                if self.config.grace_period.is_none() {
+                    info!("without a grace period sexton waits for them for ever");
+                }
+            }
             Action::Drop(received) => info!("dropped {}: a rewrite says so", received.signal),
             Action::Continue => {
                 info!("{} is stopped and could not act on the stop signal: continuing it", self.command);
@@ -218,15 +263,14 @@ impl Hands<'_> {
                     self.command,
                     format_duration(KILL_TIMEOUT)
                 );
-                self.ended = Some(Ended::Abandoned);
+                self.over = true;
             }
-            // `see` has taken down how it ended.
-            Action::Exit => {}
+            Action::Exit => self.over = true,
         }
     }
 
     fn shutdown_begins(&mut self, received: Received) {
-        self.stop_signal = Some(received);
+        self.stop = Some(received);
         let sleep = self.config.pre_stop_sleep;
         if sleep.is_zero() {
             info!("shutdown begins: {} from {}", received.signal, Sender(&received));
@@ -240,12 +284,30 @@ impl Hands<'_> {
         }
     }
 
+    /// Sends a signal to all that is left, but for the process group `spared`.
+    fn signal_others(&self, received: &Received, spared: Option<i32>) {
+        let signal = received.signal;
+        match self.others.signal(received, spared) {
+            Ok(0) if spared.is_none() => debug!("nobody is left to be sent {signal}"),
+            Ok(count) => info!("sent {signal} to {count} processes that {} left", self.command),
+            Err(NoProc) if self.job.is_init => {
+                // Without the means to tell one from the other: all that the kernel finds.
+                let _ = send(-1, received);
+                warn!("there is no usable /proc: sent {signal} to every process, some may get it twice");
+            }
+            Err(NoProc) => {
+                let _ = send_to_orphaned_group(self.command.pid, received);
+                warn!("there is no usable /proc: sent {signal} to the process group of {} alone", self.command);
+            }
+        }
+    }
+
     fn forward(&self, received: &Received) {
         let pid = self.command.pid;
         let sent = if self.config.group { send_to_group(pid, received) } else { send(pid, received) };
         let signal = received.signal;
         match sent {
-            Ok(()) if self.stop_signal.is_some() => info!("forwarded {signal} to {}", self.command),
+            Ok(()) if self.stop.is_some() => info!("forwarded {signal} to {}", self.command),
             Ok(()) => debug!("forwarded {signal} to {}", self.command),
             Err(SendError::WithoutValue(errno)) => {
                 warn!("forwarded {signal} to {} without its value: {}", self.command, errno.desc());
@@ -265,23 +327,29 @@ impl Hands<'_> {
             "{} did not stop within {} of {}; killed with SIGKILL",
             self.command,
             format_duration(self.config.grace_period.unwrap_or_default()),
-            self.stop_signal.map_or(Signal::TERM, |received| received.signal)
+            self.stop.map_or(Signal::TERM, |received| received.signal)
         );
-        self.forward(&by_sexton(Signal::KILL));
+        if self.ended.is_none() {
+            self.forward(&by_sexton(Signal::KILL));
+        }
+        if self.config.orphans != Orphans::Leave && self.others.kill(&by_sexton(Signal::KILL)).is_err() {
+            warn!("there is no usable /proc: processes that {} left may survive", self.command);
+        }
     }
 
     /// Leaves things as they were found, and says how the command ended.
-    fn leave(&self, ended: Ended) -> u8 {
+    fn leave(&self) -> u8 {
         self.job.ended(self.command.pid);
+        // Without an end of its own it was left behind in spite of SIGKILL.
+        let ended = self.ended.unwrap_or(Ended::Killed(Signal::KILL));
         let status = match ended {
             Ended::Exited(status) => status,
             Ended::Killed(signal) => exit_status::KILLED_BASE + signal.number() as u8,
-            Ended::Abandoned => exit_status::KILLED_BASE + Signal::KILL.number() as u8,
         };
         if self.config.expected_exits.contains(status) {
             return 0;
         }
-        if let (Ended::Killed(signal), true) = (ended, self.config.reraise) {
+        if let (Some(Ended::Killed(signal)), true) = (self.ended, self.config.reraise) {
             die_by(signal);
         }
         status

@@ -10,6 +10,7 @@ compile_error!("sexton reads the kernel's signal structures in their 64-bit layo
 mod descriptors;
 mod entry;
 mod first;
+mod orphans;
 mod output;
 mod parent;
 mod process;
@@ -20,10 +21,11 @@ mod terminal;
 
 pub use descriptors::{close_all_but_stderr, leave_working_directory};
 pub use entry::{Args, Environment, Start, start};
+pub use orphans::{NoProc, Others, Process};
 pub use output::{write_stderr, write_stdout};
 pub use parent::Parent;
 pub use process::{become_subreaper, die_by, monotonic_now, own_pid};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
-pub use signals::{Inbox, Inherited, SendError, send, send_to_group, suspend_self};
+pub use signals::{Inbox, Inherited, SendError, send, send_to_group, send_to_orphaned_group, suspend_self};
 pub use spawn::{Failure, Launch, spawn};
 pub use terminal::Terminal;

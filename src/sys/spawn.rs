@@ -30,6 +30,8 @@ pub struct Launch<'a> {
     pub inherited: Inherited,
     /// The terminal of which it gets the foreground.
     pub terminal: Option<&'a Terminal>,
+    /// Have the kernel kill it when sexton dies.
+    pub die_with_sexton: bool,
 }
 
 /// Why the command was not started.
@@ -60,8 +62,9 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
     let errno = AtomicI32::new(0);
     let candidate = AtomicUsize::new(0);
     let mut stack = vec![0; STACK_SIZE];
+    let sexton = own_pid();
     let child = || -> isize {
-        let refused = become_command(launch, &environment);
+        let refused = become_command(launch, &environment, sexton);
         errno.store(refused.0 as i32, Ordering::Relaxed);
         candidate.store(refused.1, Ordering::Relaxed);
         // SAFETY: ends the child at once, without destructors of memory it shares with us.
@@ -82,12 +85,24 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
 }
 
 /// In the child. Returns only when exec is refused: why, and for which candidate.
-fn become_command(launch: &Launch<'_>, environment: &WithListenPid) -> (Errno, usize) {
+fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32) -> (Errno, usize) {
     // SAFETY: takes integers. A fresh child leads no session, so it cannot be refused.
     unsafe { libc::setpgid(0, 0) };
     if let Some(terminal) = launch.terminal {
         // SAFETY: takes integers. SIGTTOU is still blocked, so we are not stopped by it.
         unsafe { libc::tcsetpgrp(terminal.raw(), own_pid()) };
+    }
+    if launch.die_with_sexton {
+        // Not inherited by what the command starts, and undone by the exec of a set-user-ID
+        // program (PR_SET_PDEATHSIG(2const)).
+        // SAFETY: takes integers.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+        // If sexton was killed before that call, the kernel will not tell.
+        // SAFETY: takes nothing.
+        if unsafe { libc::getppid() } != sexton {
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(128 + libc::SIGKILL) };
+        }
     }
     environment.write(own_pid());
     launch.inherited.hand_on();
