@@ -61,6 +61,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             over: false,
             stop: None,
             group_was_told: false,
+            killing: false,
         },
         strangers_left: false,
     };
@@ -172,6 +173,10 @@ impl Supervisor<'_> {
                 self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
             }
         });
+        if more == Reaping::Nothing && self.hands.killing {
+            // What escaped is our child by now: its parent is dead.
+            self.hands.kill_others();
+        }
         self.strangers_left = false;
         if more == Reaping::NoChildren && self.hands.ended.is_some() {
             self.strangers_left = self.hands.job.is_init && !self.hands.others.none_in_namespace();
@@ -198,6 +203,8 @@ struct Hands<'a> {
     stop: Option<Received>,
     /// A stop signal went to the whole process group of the command.
     group_was_told: bool,
+    /// The grace period is over and all that is left is to be killed.
+    killing: bool,
 }
 
 /// How the supervision ended.
@@ -332,7 +339,14 @@ impl Hands<'_> {
         if self.ended.is_none() {
             self.forward(&by_sexton(Signal::KILL));
         }
-        if self.config.orphans != Orphans::Leave && self.others.kill(&by_sexton(Signal::KILL)).is_err() {
+        self.kill_others();
+    }
+
+    /// SIGKILL to all that is left, unless orphans are to be left.
+    fn kill_others(&mut self) {
+        self.killing = self.config.orphans != Orphans::Leave;
+        if self.killing && self.others.kill(self.command.pid).is_err() {
+            self.killing = false;
             warn!("there is no usable /proc: processes that {} left may survive", self.command);
         }
     }

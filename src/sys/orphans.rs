@@ -63,6 +63,8 @@ pub struct Process {
     pub parent: i32,
     /// Its process group.
     pub group: i32,
+    /// Its session.
+    pub session: i32,
     /// `R`, `S`, `D`, `T`, `Z`…
     pub state: u8,
     name: [u8; 16],
@@ -158,12 +160,13 @@ impl Others {
         Ok(total)
     }
 
-    /// Kills all of them, however fast they fork. As PID 1 the kernel does it in one step.
+    /// Kills all of them. As PID 1 the kernel does it in one step; elsewhere processes that fork
+    /// and exit faster than we look may be left, and it is to be called again while there are any.
     ///
     /// # Errors
     ///
     /// Without a usable `/proc`, and then nobody was killed.
-    pub fn kill(self, by: &Received) -> Result<(), NoProc> {
+    pub fn kill(self, command: i32) -> Result<(), NoProc> {
         if self.is_init {
             // SAFETY: takes integers. All of our namespace but ourselves (kill(2)), and the kernel
             // lets no fork slip through in between.
@@ -172,18 +175,33 @@ impl Others {
         }
         // What is stopped does not fork, and, unlike what is killed, makes no room for others
         // under a limit on processes. So first all are stopped, then all are killed.
-        self.signal_uncatchable(by, Signal::STOP)?;
-        self.signal_uncatchable(by, Signal::KILL)
+        self.send_uncatchable(Signal::STOP, command)?;
+        self.send_uncatchable(Signal::KILL, command)
     }
 
-    fn signal_uncatchable(self, by: &Received, signal: Signal) -> Result<(), NoProc> {
+    /// Whole process groups at a time where that is safe, which lets no fork slip through and
+    /// reaches what was replaced by a child of its own since we looked.
+    fn send_uncatchable(self, signal: Signal, command: i32) -> Result<(), NoProc> {
+        let ours = own_pid();
+        let our_session = nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw);
         SIGNALLED.clear();
         for _ in 0..PASSES {
             let mut found = false;
-            self.visit(|process| {
-                if SIGNALLED.add(process.pid) {
+            self.mark_descendants()?;
+            each_process(|process| {
+                if process.pid == ours || !DESCENDANTS.has(process.pid) {
+                    return;
+                }
+                // A session that a descendant of ours leads has only descendants of ours in it, for
+                // no process can enter one. The groups of our own session may have others.
+                if process.session != our_session || process.group == command {
+                    if SIGNALLED.add(process.group) {
+                        found |= kill(-process.group, signal).is_ok();
+                    }
+                } else if !process.is_zombie() && SIGNALLED.add(process.pid) {
                     found = true;
-                    let _ = send_to(process, &Received { signal, code: libc::SI_USER, ..*by });
+                    let received = Received { signal, code: libc::SI_USER, pid: ours, uid: 0, value: 0 };
+                    let _ = send_to(process, &received);
                 }
             })?;
             if !found {
@@ -303,7 +321,7 @@ fn parse_stat(stat: &[u8]) -> Option<Process> {
     let mut fields = stat.get(closing + 1..)?.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
     let state = *fields.next()?.first()?;
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
-    Some(Process { pid, parent: number()?, group: number()?, state, name })
+    Some(Process { pid, parent: number()?, group: number()?, session: number()?, state, name })
 }
 
 #[cfg(test)]
@@ -314,7 +332,8 @@ mod tests {
     #[test]
     fn a_process_whose_name_looks_like_the_rest_of_the_line_is_read_right() {
         let process = parse_stat(b"42 (a) R 7 (x) S 1 2 3 0 -1 4194560 100").unwrap();
-        assert_eq!((process.pid, process.state, process.parent, process.group), (42, b'S', 1, 2));
+        assert_eq!((process.pid, process.state, process.parent), (42, b'S', 1));
+        assert_eq!((process.group, process.session), (2, 3));
         assert_eq!(process.name(), b"a) R 7 (x");
         let process = parse_stat(b"1 (fifteen--bytes-) Z 0 1 1 0 -1").unwrap();
         assert_eq!(process.name(), b"fifteen--bytes-");

@@ -426,8 +426,10 @@ pub fn readable(descriptor: i32, patience: Duration) -> bool {
 
 /// Whether the process sleeps in its wait for a signal: it has done all there was to do.
 pub fn is_waiting(pid: i32) -> bool {
-    let syscall = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-    syscall.split(' ').next() == Some(&libc::SYS_rt_sigtimedwait.to_string())
+    let sleeps = || proc_status(pid, "State").is_some_and(|state| state.starts_with('S'));
+    let syscall = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    // A mere look for signals is the same system call, but does not sleep.
+    sleeps() && syscall().split(' ').next() == Some(&libc::SYS_rt_sigtimedwait.to_string()) && sleeps()
 }
 
 /// A pseudo-terminal: what a person has in front of them.
