@@ -159,7 +159,9 @@ fn a_fork_bomb_of_200_does_not_escape() {
     );
     let mut run = Sexton::new(Place::Init).binary("/bin/sh").options(["-c", &script]).bare();
     run.wait_for_line("ready");
+    let started = now();
     assert_eq!(run.wait_for_line("status"), "status-0");
+    assert!(now() - started < Duration::from_secs(15), "they ended by themselves, not by sexton");
     let left = harness::descendants(run.pid);
     assert!(left.is_empty(), "{left:?}");
 }

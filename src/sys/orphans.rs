@@ -97,9 +97,9 @@ pub struct Others {
     is_init: bool,
 }
 
-/// So many passes at most are made for processes that appear while we look. Each pass stops or
-/// signals all it sees, so only what was forked in between is left for the next.
-const PASSES: usize = 100;
+/// So many passes at most are made for processes that appear while we look. Each pass signals all
+/// it sees, so only what was forked in between is left for the next; and signals wait meanwhile.
+const PASSES: usize = 10;
 
 impl Others {
     /// Those around us.
@@ -113,12 +113,9 @@ impl Others {
     ///
     /// Without a usable `/proc` nobody is shown.
     pub fn visit(self, mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
-        let ours = own_pid();
-        if !self.is_init {
-            self.mark_descendants()?;
-        }
-        each_process(|process| {
-            if process.pid != ours && (self.is_init || DESCENDANTS.has(process.pid)) && !process.is_zombie() {
+        self.forget();
+        self.pass(|process| {
+            if !process.is_zombie() {
                 visit(process);
             }
         })
@@ -140,12 +137,12 @@ impl Others {
     ///
     /// Without a usable `/proc`, and then nobody was.
     pub fn signal(self, received: &Received, spared: Option<i32>) -> Result<usize, NoProc> {
-        SIGNALLED.clear();
+        self.forget();
         let mut total = 0;
         for _ in 0..PASSES {
             let mut found = 0;
-            self.visit(|process| {
-                if Some(process.group) != spared && SIGNALLED.add(process.pid) {
+            self.pass(|process| {
+                if !process.is_zombie() && Some(process.group) != spared && SIGNALLED.add(process.pid) {
                     found += usize::from(send_to(process, received).is_ok());
                     if process.is_stopped() {
                         let _ = send_to(process, &Received { signal: Signal::CONT, code: libc::SI_USER, ..*received });
@@ -184,14 +181,10 @@ impl Others {
     fn send_uncatchable(self, signal: Signal, command: i32) -> Result<(), NoProc> {
         let ours = own_pid();
         let our_session = nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw);
-        SIGNALLED.clear();
+        self.forget();
         for _ in 0..PASSES {
             let mut found = false;
-            self.mark_descendants()?;
-            each_process(|process| {
-                if process.pid == ours || !DESCENDANTS.has(process.pid) {
-                    return;
-                }
+            self.pass(|process| {
                 // A session that a descendant of ours leads has only descendants of ours in it, for
                 // no process can enter one. The groups of our own session may have others.
                 if process.session != our_session || process.group == command {
@@ -211,24 +204,26 @@ impl Others {
         Ok(())
     }
 
-    /// A parent mostly has a lower pid than its children and so comes first, and one pass finds
-    /// all. When pids have wrapped around it takes more.
-    fn mark_descendants(self) -> Result<(), NoProc> {
+    /// Shows each of them, also dead ones, to `visit` in one pass.
+    ///
+    /// A parent mostly has a lower pid than its children, comes first and is marked, so one pass
+    /// finds all; where pids have wrapped around, the next pass finds the rest. The marks stay
+    /// from pass to pass until [`Others::forget`].
+    fn pass(self, mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
         let ours = own_pid();
-        DESCENDANTS.clear();
-        DESCENDANTS.add(ours);
-        for _ in 0..PASSES {
-            let mut found = false;
-            each_process(|process| {
-                if DESCENDANTS.has(process.parent) {
-                    found |= DESCENDANTS.add(process.pid);
-                }
-            })?;
-            if !found {
-                break;
+        each_process(|process| {
+            let is_theirs = self.is_init || process.parent == ours || DESCENDANTS.has(process.parent);
+            if process.pid != ours && is_theirs {
+                DESCENDANTS.add(process.pid);
+                visit(process);
             }
-        }
-        Ok(())
+        })
+    }
+
+    /// A pid may be another process by now.
+    fn forget(self) {
+        DESCENDANTS.clear();
+        SIGNALLED.clear();
     }
 }
 

@@ -193,20 +193,23 @@ pub fn sleepers(count: i32) -> i32 {
     3
 }
 
-/// `bomb COUNT`: makes COUNT processes, each of which ignores SIGTERM, leaves its group and, over
-/// and over, is replaced by a child of its own; says `ready` and exits with 0.
+/// `bomb COUNT`: makes COUNT processes, each of which ignores SIGTERM, leaves its session and, over
+/// and over, is replaced by a child of its own; says `ready` and exits with 0. Should sexton not end
+/// them, they end after 20 seconds, so that the machine survives the failure.
 pub fn bomb(count: i32) -> i32 {
     raw::set_ignored(libc::SIGTERM, true);
+    let end = monotonic_nanoseconds() + 20_000_000_000;
     for _ in 0..count {
         if unsafe { libc::fork() } == 0 {
             unsafe { libc::setsid() };
-            loop {
+            while monotonic_nanoseconds() < end {
                 match unsafe { libc::fork() } {
-                    0 => drop(unsafe { libc::usleep(1000) }),
+                    0 => drop(unsafe { libc::usleep(50_000) }),
                     pid if pid > 0 => unsafe { libc::_exit(0) },
                     _ => {}
                 }
             }
+            unsafe { libc::_exit(0) };
         }
     }
     say!("ready");
