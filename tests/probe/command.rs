@@ -121,6 +121,7 @@ pub fn orphans(count: i32, lifetime: i32) -> i32 {
             unsafe { libc::_exit(0) };
         }
         if pid < 0 {
+            say!("no process");
             return 97;
         }
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
