@@ -20,7 +20,7 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 /// # Errors
 ///
 /// Why it was not started; nothing runs then.
-pub fn launch(config: &Config, start: &Start, terminal: Option<&Terminal>) -> Result<i32, Refusal> {
+pub fn launch(config: &Config, start: &Start, own_group: bool, terminal: Option<&Terminal>) -> Result<i32, Refusal> {
     let command = config.command;
     let name = command.first().unwrap_or_default();
     let path = start.environment.get("PATH").unwrap_or(DEFAULT_PATH);
@@ -31,6 +31,7 @@ pub fn launch(config: &Config, start: &Start, terminal: Option<&Terminal>) -> Re
         args: command,
         environment: start.environment,
         inherited: start.inherited,
+        own_group,
         terminal,
         die_with_sexton: config.die_with_sexton,
     };

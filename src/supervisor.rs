@@ -14,8 +14,8 @@ use crate::shutdown::{Action, Event, KILL_TIMEOUT, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
     Change, ChangeKind, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
-    close_all_but_stderr, die_by, leave_working_directory, monotonic_now, own_pid, send, send_to_group,
-    send_to_orphaned_group, suspend_self,
+    close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_working_directory, monotonic_now, own_pid,
+    send, send_to_group, send_to_orphaned_group, suspend_self,
 };
 
 /// Starts the command, stays with it until its end, and returns sexton's exit status.
@@ -27,17 +27,21 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     let parent = config.parent_death_signal.and_then(watch_parent);
     let terminal = Terminal::controlling();
     let in_foreground = terminal.as_ref().filter(|terminal| terminal.is_ours());
-    let pid = match launch(config, start, in_foreground) {
+    // A pipeline or a script in the foreground of a shell: ^C and ^Z are for all of it, and the
+    // others would lose the terminal to a group of the command's own.
+    let shares_group = in_foreground.is_some() && !config.group && !leads_session() && is_one_of_several();
+    let handed_over = in_foreground.filter(|_| !shares_group);
+    let pid = match launch(config, start, !shares_group, handed_over) {
         Ok(pid) => pid,
         Err(refusal) => {
-            if let Some(terminal) = in_foreground {
+            if let Some(terminal) = handed_over {
                 terminal.take_back(None);
             }
             error!("{}", refusal.sentence);
             return refusal.status;
         }
     };
-    let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: in_foreground.is_some() };
+    let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: handed_over.is_some(), shares_group };
     drop(terminal);
     close_all_but_stderr();
     leave_working_directory();
@@ -156,7 +160,7 @@ impl Supervisor<'_> {
 
     fn signal(&mut self, received: Received) {
         debug!("received {} from {}", received.signal, Sender(&received));
-        if received.is_our_own(own_pid()) {
+        if received.is_our_own(own_pid()) || self.hands.job.has_been_sent_to_command(&received) {
             return;
         }
         if received.signal == Signal::CONT {
@@ -381,13 +385,25 @@ struct Job {
     has_terminal: bool,
     /// The command's process group was given the foreground.
     handed_over: bool,
+    /// The command is in our own process group.
+    shares_group: bool,
 }
 
 impl Job {
+    /// What the terminal sends goes to a whole process group.
+    fn has_been_sent_to_command(&self, received: &Received) -> bool {
+        self.shares_group && !received.is_from_process()
+    }
+
     /// The command was stopped. Returns whether it is to go on at once.
     fn command_stopped(&self, command: i32, signal: Signal) -> bool {
         let by_terminal = matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU);
         if !self.has_terminal || !by_terminal {
+            return false;
+        }
+        if self.shares_group {
+            // Everybody in the group was sent the same, and stops by itself.
+            suspend_self(false);
             return false;
         }
         if signal != Signal::TSTP && self.hand_over(command) {
@@ -406,7 +422,7 @@ impl Job {
 
     /// Somebody continues us, and so the command, which needs the terminal if we have it.
     fn continued(&self, command: i32) {
-        if self.has_terminal && !self.is_init {
+        if self.has_terminal && !self.is_init && !self.shares_group {
             self.hand_over(command);
         }
     }
@@ -419,6 +435,7 @@ impl Job {
     fn ended(&self, command: i32) {
         if self.has_terminal
             && !self.is_init
+            && !self.shares_group
             && let Some(terminal) = Terminal::controlling()
         {
             terminal.take_back(Some(command));

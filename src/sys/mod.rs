@@ -34,4 +34,4 @@ pub use process::{become_subreaper, die_by, monotonic_now, own_pid, own_status, 
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
 pub use signals::{Inbox, Inherited, SendError, send, send_to_group, send_to_orphaned_group, suspend_self};
 pub use spawn::{Failure, Launch, spawn};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, is_one_of_several, leads_session};

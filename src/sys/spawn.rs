@@ -28,7 +28,9 @@ pub struct Launch<'a> {
     pub environment: Environment,
     /// The signal state it gets.
     pub inherited: Inherited,
-    /// The terminal of which it gets the foreground.
+    /// It leads a process group of its own.
+    pub own_group: bool,
+    /// The terminal of which its group gets the foreground.
     pub terminal: Option<&'a Terminal>,
     /// Have the kernel kill it when sexton dies.
     pub die_with_sexton: bool,
@@ -86,8 +88,10 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
 
 /// In the child. Returns only when exec is refused: why, and for which candidate.
 fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32) -> (Errno, usize) {
-    // SAFETY: takes integers. A fresh child leads no session, so it cannot be refused.
-    unsafe { libc::setpgid(0, 0) };
+    if launch.own_group {
+        // SAFETY: takes integers. A fresh child leads no session, so it cannot be refused.
+        unsafe { libc::setpgid(0, 0) };
+    }
     if let Some(terminal) = launch.terminal {
         // SAFETY: takes integers. SIGTTOU is still blocked, so we are not stopped by it.
         unsafe { libc::tcsetpgrp(terminal.raw(), own_pid()) };
