@@ -241,10 +241,8 @@ impl Hands<'_> {
     }
 
     fn forward(&self, received: &Received) {
-        let pid = self.command.pid;
-        let sent = if self.config.group { send_to_group(pid, received) } else { send(pid, received) };
         let signal = received.signal;
-        match sent {
+        match self.send(received) {
             Ok(()) if self.stop_signal.is_some() => info!("forwarded {signal} to {}", self.command),
             Ok(()) => debug!("forwarded {signal} to {}", self.command),
             Err(SendError::WithoutValue(errno)) => {
@@ -260,14 +258,30 @@ impl Hands<'_> {
         }
     }
 
+    fn send(&self, received: &Received) -> Result<(), SendError> {
+        let pid = self.command.pid;
+        if self.config.group { send_to_group(pid, received) } else { send(pid, received) }
+    }
+
     fn kill(&mut self) {
-        warn!(
-            "{} did not stop within {} of {}; killed with SIGKILL",
-            self.command,
-            format_duration(self.config.grace_period.unwrap_or_default()),
-            self.stop_signal.map_or(Signal::TERM, |received| received.signal)
-        );
-        self.forward(&by_sexton(Signal::KILL));
+        let grace_period = format_duration(self.config.grace_period.unwrap_or_default());
+        let stop_signal = self.stop_signal.map_or(Signal::TERM, |received| received.signal);
+        match self.send(&by_sexton(Signal::KILL)) {
+            // Nothing else can be done to it, and waiting would not make it true. When PID 1 exits
+            // the kernel itself kills the rest (pid_namespaces(7)).
+            Err(SendError::Refused(errno)) => {
+                error!(
+                    "{} did not stop within {grace_period} of {stop_signal} and cannot be killed: {}; if it changed \
+                     its user, sexton needs CAP_KILL; leaving it",
+                    self.command,
+                    errno.desc()
+                );
+                self.ended = Some(Ended::Abandoned);
+            }
+            Ok(()) | Err(SendError::WithoutValue(_)) => {
+                warn!("{} did not stop within {grace_period} of {stop_signal}; killed with SIGKILL", self.command);
+            }
+        }
     }
 
     /// Leaves things as they were found, and says how the command ended.
