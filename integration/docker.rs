@@ -241,11 +241,12 @@ fn an_interactive_shell_has_its_job_control() {
 
 #[test]
 fn a_change_of_the_windows_size_reaches_the_command() {
-    let mut terminal =
-        Plan::new().terminal(["sh", "-c", "trap 'stty size; exit 7' WINCH; echo re''ady; while :; do sleep 0.1; done"]);
+    // `docker` itself sets the size once, after the start.
+    let trap = "size=$(stty size); echo \"now $size\"; [ \"$size\" != '33 111' ] || exit 7";
+    let script = "trap \"$0\" WINCH; echo ready; while :; do sleep 0.1; done";
+    let mut terminal = Plan::new().terminal(["sh", "-c", script, trap]);
     terminal.wait_for("ready");
-    terminal.resize(33, 111);
-    terminal.wait_for("33 111");
+    terminal.resize(33, 111, "now 33 111");
     assert_eq!(terminal.status(), Some(7));
 }
 
@@ -465,10 +466,12 @@ fn a_command_that_is_killed_for_its_memory_ends_the_container_with_137() {
     assert_eq!(run.status, Some(137), "{run:?}");
 }
 
+/// Enough for a command to change its user, and not enough for sexton to signal it afterwards.
+const WITHOUT_KILL: [&str; 3] = ["--cap-drop=ALL", "--cap-add=SETUID", "--cap-add=SETGID"];
+
 #[test]
 fn a_refused_forward_is_a_warning_and_the_container_stays_up() {
-    let capabilities = ["--cap-drop=ALL", "--cap-add=SETUID", "--cap-add=SETGID"];
-    let mut container = Plan::new().with(capabilities).start(["/probe", "setuid", "65534", "record", "15", "7"]);
+    let mut container = Plan::new().with(WITHOUT_KILL).start(["/probe", "setuid", "65534", "record", "15", "7"]);
     container.wait_for_line("ready");
     for signal in ["USR1", "TERM"] {
         container.kill(signal);
@@ -478,6 +481,19 @@ fn a_refused_forward_is_a_warning_and_the_container_stays_up() {
     // Whoever may signal the command still ends it, and sexton with it.
     container.exec_as("65534", ["kill", "-TERM", "-1"]);
     assert_eq!(container.status(), 7);
+}
+
+#[test]
+fn a_command_that_sexton_may_not_kill_ends_with_the_container() {
+    let plan = Plan::new().with(WITHOUT_KILL).env("SEXTON_GRACE_PERIOD", "1s");
+    let mut container = plan.start(["/probe", "setuid", "65534", "ignore", "15"]);
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| container.stop(&["-t", "20"]));
+    shutdown.took(SECOND, SLACK);
+    assert_eq!(shutdown.status, 137);
+    let said = container.logged().1;
+    assert!(said.contains("did not stop within 1s of SIGTERM and cannot be killed: Operation not permitted"), "{said}");
+    assert!(!said.contains("killed with SIGKILL"), "{said}");
 }
 
 // The shutdown by the engine's clock

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
@@ -52,27 +52,41 @@ impl Terminal {
 
     /// Waits for this text to appear behind what was waited for before.
     pub fn wait_for(&mut self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        assert!(self.appears(text, PATIENCE), "{text:?} did not appear within {PATIENCE:?} behind {:?}", self.text);
+    }
+
+    fn appears(&mut self, text: &str, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(position) = self.text[self.taken..].find(text) {
                 self.taken += position + text.len();
-                return;
+                return true;
             }
             match self.screen.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(why) => panic!("{text:?} did not appear ({why}) behind {:?}", self.text),
+                Err(RecvTimeoutError::Timeout) => return false,
+                Err(RecvTimeoutError::Disconnected) => panic!("the end came before {text:?}: {:?}", self.text),
             }
         }
     }
 
-    /// Changes the window's size, as the terminal emulator does when a person pulls at its corner.
+    /// Changes the window's size, as the terminal emulator does when a person pulls at its corner,
+    /// and waits for this text.
     #[allow(unsafe_code)]
-    pub fn resize(&self, rows: u16, columns: u16) {
+    pub fn resize(&mut self, rows: u16, columns: u16, text: &str) {
         // SAFETY: TIOCSWINSZ reads a winsize (ioctl_tty(2)), and the descriptor is a terminal's.
         let done = unsafe { libc::ioctl(self.keyboard.as_raw_fd(), libc::TIOCSWINSZ, &size(rows, columns)) };
         assert_eq!(done, 0);
-        // The kernel would tell the foreground of a controlling terminal, which this one is not.
-        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGWINCH).unwrap();
+        // The kernel tells the foreground of a controlling terminal, which this one is not. And
+        // `docker` listens only some time after its start, which nobody can see: it is told again.
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            kill(Pid::from_raw(self.child.id() as i32), Signal::SIGWINCH).unwrap();
+            if self.appears(text, Duration::from_millis(200)) {
+                return;
+            }
+        }
+        panic!("{text:?} did not appear within {PATIENCE:?} behind {:?}", self.text);
     }
 
     /// Waits for the end of the `docker` command and returns its exit status.
