@@ -19,6 +19,10 @@ fn record(signal: i32, status: i32) -> [String; 4] {
     ["/probe".into(), "record".into(), signal.to_string(), status.to_string()]
 }
 
+/// Does nothing about signals. A signal that the engine sends before it says `ready` may find runc
+/// on its way to becoming sexton, and is lost.
+const SLEEP: [&str; 3] = ["sh", "-c", "echo ready; exec sleep 1000"];
+
 // Stopping
 
 #[test]
@@ -43,7 +47,8 @@ fn the_commands_default_is_the_images_cmd() {
 #[test]
 fn docker_stop_with_a_time_limit_ends_a_command_that_does_not_know_sigterm() {
     // As PID 1 itself, sleep would not even notice SIGTERM.
-    let container = Plan::new().start(["sleep", "1000"]);
+    let mut container = Plan::new().start(SLEEP);
+    container.wait_for_line("ready");
     container.stop(&["-t", "20"]);
     assert_eq!(container.status(), 143);
 }
@@ -59,8 +64,8 @@ fn without_a_grace_period_the_time_limit_of_docker_stop_is_the_limit() {
 
 #[test]
 fn docker_stop_reaches_a_command_that_is_stopped() {
-    let mut container = Plan::new().start(["sh", "-c", "echo ready; kill -STOP $$"]);
-    container.wait_for_line("ready");
+    let mut container = Plan::new().env("SEXTON_LOG", "info").start(["sh", "-c", "kill -STOP $$"]);
+    container.wait_for_line("was stopped by SIGSTOP");
     container.stop(&["-t", "20"]);
     assert_eq!(container.status(), 143);
 }
@@ -293,7 +298,8 @@ fn docker_kill_ends_the_container_with_137() {
 
 #[test]
 fn an_expected_exit_is_a_success() {
-    let container = Plan::new().env("SEXTON_EXPECT_EXIT", "143").start(["sleep", "1000"]);
+    let mut container = Plan::new().env("SEXTON_EXPECT_EXIT", "143").start(SLEEP);
+    container.wait_for_line("ready");
     container.stop(&["-t", "20"]);
     assert_eq!(container.status(), 0);
 }
