@@ -48,7 +48,9 @@ pub fn finish(mut command: Command) -> Result<Finished, String> {
     let child = started.map_err(|error| format!("{line}: cannot be started: {error}"))?;
     let pid = child.id();
     let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(child.wait_with_output()));
+    // Not `thread::spawn`: its panic, in a drop during another one, would leave the container behind.
+    let waiting = thread::Builder::new().spawn(move || sender.send(child.wait_with_output()));
+    waiting.map_err(|error| format!("{line}: cannot be waited for: {error}"))?;
     match receiver.recv_timeout(PATIENCE) {
         Ok(output) => {
             let output = output.map_err(|error| format!("{line}: {error}"))?;
