@@ -35,10 +35,11 @@ integration: build probe ## Run the tests that need a container engine (Docker)
 	  exit 1; }
 	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --test docker
 
+# The documentation is for those who read the source, so it may link to what is private.
 lint: ## Check the format, clippy and the documentation; a warning is an error
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps
+	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' $(CARGO) doc --no-deps --document-private-items
 
 demo: build ## Show a server in a container that loses no request while it is stopped
 	integration/demo/run '$(BINARY)'
