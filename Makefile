@@ -26,14 +26,14 @@ probe:
 # The tests themselves are built in the dev profile: with the release profile's link-time
 # optimisation every one of them takes as long to link as sexton does.
 test: build probe ## Run all tests that need no container engine, against the release build
-	TEST_BINARY='$(BINARY)' $(RUN_TESTS)
+	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast
 
 integration: build probe ## Run the tests that need a container engine (Docker)
 	@timeout 10 $(DOCKER) version >/dev/null 2>&1 || { \
 	  echo 'make integration: no container engine answers ($(DOCKER) version fails).' >&2; \
 	  echo 'On Debian, as root: apt-get install docker.io; then, unless it runs already: dockerd &' >&2; \
 	  exit 1; }
-	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --test docker
+	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast --test docker
 
 # The documentation is for those who read the source, so it may link to what is private.
 lint: ## Check the format, clippy and the documentation; a warning is an error
