@@ -84,6 +84,7 @@ fn without_group_the_orphans_are_told_when_the_command_is_gone() {
 
 #[test]
 fn daemons_that_left_the_group_the_session_or_their_user_are_found() {
+    harness::require_root("changes its uid");
     for place in BOTH {
         for options in [&STOP[..], &[&STOP[..], &["-g"]].concat()] {
             // The command is the first server; the others are out of its reach.
@@ -202,6 +203,7 @@ fn ten_thousand_orphans_are_stopped_and_reaped_in_one_go() {
 /// Processes that an engine's exec put into the namespace are no children of PID 1.
 #[test]
 fn what_was_put_into_the_namespace_from_outside_is_stopped_and_waited_for() {
+    harness::require_root("enters a namespace");
     let mut run = Sexton::new(Place::Init).options(STOP).probe(["record", "10", "6"]);
     run.line();
     let mut stranger = Command::new("nsenter")

@@ -132,6 +132,7 @@ fn three_descriptors_are_enough() {
 
 #[test]
 fn when_no_more_process_may_be_made_the_status_is_125_and_says_so() {
+    harness::require_root("changes its uid");
     for place in BOTH {
         let (status, _, stderr) = Sexton::new(place).setup(["uid=65534", "nproc=1"]).probe(["exit", "6"]).finish();
         assert_eq!(status, Status::Exited(125), "{place:?}");
