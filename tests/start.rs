@@ -173,6 +173,18 @@ fn a_parent_that_died_before_sexton_started_counts_too() {
     assert_eq!(run.recorded().signal, 1);
 }
 
+#[test]
+fn while_the_parent_lives_the_parent_death_signal_does_not_come() {
+    for place in BOTH {
+        let mut run =
+            Sexton::new(place).setup(["mask=ffffffffffffffff"]).options(["-p", "HUP"]).probe(["record", "15", "7"]);
+        run.line();
+        run.send(15);
+        assert_eq!(run.recorded().signal, 15, "{place:?}");
+        assert_eq!(run.status(), Status::Exited(7));
+    }
+}
+
 /// The kernel sends the parent-death signal when the thread ends that started us (prctl(2)).
 #[test]
 fn the_end_of_a_mere_thread_of_the_parent_does_not_count() {
