@@ -103,6 +103,11 @@ fn with_group_every_process_of_the_commands_group_gets_the_signal_once() {
         assert_eq!((run.recorded().signal, run.recorded().signal), (10, 10), "{place:?}");
         run.send(libc::SIGWINCH);
         assert_eq!((run.recorded().signal, run.recorded().signal), (28, 28), "{place:?}");
+        // A group can be given a value since Linux 6.9; before, both get the signal without it.
+        run.queue(40, 7);
+        let (one, other) = (run.recorded(), run.recorded());
+        assert_eq!((one.signal, other.signal), (40, 40), "{place:?}");
+        assert!(one.value == other.value && [0, 7].contains(&one.value), "{place:?}: {one:?} {other:?}");
     }
 }
 

@@ -178,11 +178,15 @@ fn a_script_that_ran_sexton_has_the_terminal_again_afterwards() {
     for shell in SHELLS {
         let mut terminal = Terminal::open();
         let mut run = shell_on_terminal(&mut terminal, shell);
-        terminal.type_keys("sh -c '$SEXTON true; $SEXTON nosuch; read x; echo got-$x'\n");
-        terminal.wait_for("nosuch");
-        terminal.type_keys("it\n");
-        terminal.wait_for("got-it");
-        terminal.wait_for("prompt> ");
+        // With --group the command leads a group of its own, which has the foreground.
+        for option in ["", "-g"] {
+            let script = format!("$SEXTON {option} true; $SEXTON {option} nosuch; read x; echo got-$x");
+            terminal.type_keys(&format!("sh -c '{script}'\n"));
+            terminal.wait_for("sexton: cannot execute nosuch");
+            terminal.type_keys("it\n");
+            terminal.wait_for("got-it");
+            terminal.wait_for("prompt> ");
+        }
         terminal.type_keys("exit 9\n");
         run.status();
     }

@@ -24,26 +24,22 @@ pub fn write_stdout(mut bytes: &[u8]) -> Result<(), Errno> {
 
 /// Writes these bytes in one go, or not at all.
 ///
-/// A stuck log driver lets a pipe fill up, and whoever writes to it next hangs. So sexton first
-/// asks whether there is room. Somebody else may fill the pipe in between, hence RWF_NOWAIT
-/// (pwritev2(2); pipes know it since Linux 6.4); where that is not known the gap of a microsecond
-/// remains. O_NONBLOCK is no way out: it would change the pipe for the command as well.
+/// A stuck log driver lets a pipe fill up, and whoever writes to it next hangs. So sexton writes
+/// with RWF_NOWAIT (pwritev2(2); pipes know it since Linux 6.4). Where that is not known it first
+/// asks whether there is room; somebody else may fill the pipe in between, a gap of a microsecond.
+/// O_NONBLOCK is no way out: it would change the pipe for the command as well.
 ///
 /// # Errors
 ///
 /// `EAGAIN` when there is no room, and all of write(2)'s.
 pub fn write_stderr(bytes: &[u8]) -> Result<(), Errno> {
-    // SAFETY: only polled and written to; a closed one answers EBADF.
-    let stderr = unsafe { BorrowedFd::borrow_raw(STDERR) };
-    let mut ready = [PollFd::new(stderr, PollFlags::POLLOUT)];
-    if poll(&mut ready, PollTimeout::ZERO)? == 0 {
-        return Err(Errno::EAGAIN);
-    }
     match write_nowait(bytes) {
         // EOPNOTSUPP: a terminal, a socket, an old kernel; EAGAIN: a file that cannot tell.
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EAGAIN) => {}
         done => return done,
     }
+    // SAFETY: only polled and written to; a closed one answers EBADF.
+    let stderr = unsafe { BorrowedFd::borrow_raw(STDERR) };
     let mut ready = [PollFd::new(stderr, PollFlags::POLLOUT)];
     if poll(&mut ready, PollTimeout::ZERO)? == 0 {
         return Err(Errno::EAGAIN);

@@ -278,3 +278,60 @@ pub fn suspend_self(group: bool) {
         set_mask(SignalSet::ALL);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a signal pending for this very thread.
+    fn raise(signal: Signal) {
+        // SAFETY: takes integers; gettid cannot fail.
+        let thread = unsafe { libc::gettid() };
+        // SAFETY: takes integers.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, own_pid(), thread, signal.number()) };
+        assert_eq!(sent, 0);
+    }
+
+    fn next(inbox: &mut Inbox, timeout: Option<Duration>) -> Option<Signal> {
+        inbox.wait(timeout).map(|received| received.signal)
+    }
+
+    #[test]
+    fn a_signal_that_comes_again_and_again_lets_all_others_pass() {
+        // A thread of its own: the mask and what is pending are the thread's.
+        std::thread::spawn(|| {
+            let before = set_mask(SignalSet::ALL);
+            for timeout in [None, Some(Duration::ZERO)] {
+                let mut inbox = Inbox::default();
+                raise(Signal::USR1);
+                raise(Signal::USR2);
+                raise(Signal::TERM);
+                let mut seen = Vec::new();
+                // The kernel would hand over SIGUSR1, the lowest number, each time.
+                while !seen.contains(&Signal::TERM) {
+                    seen.extend(next(&mut inbox, timeout));
+                    raise(Signal::USR1);
+                    raise(Signal::USR2);
+                    assert!(seen.len() < 10, "{seen:?}");
+                }
+                while next(&mut inbox, Some(Duration::ZERO)).is_some() {}
+            }
+            set_mask(before);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn an_inbox_that_is_empty_says_so_after_the_time() {
+        std::thread::spawn(|| {
+            let before = set_mask(SignalSet::ALL);
+            let mut inbox = Inbox::default();
+            assert_eq!(next(&mut inbox, Some(Duration::ZERO)), None);
+            assert_eq!(next(&mut inbox, Some(Duration::from_millis(5))), None);
+            set_mask(before);
+        })
+        .join()
+        .unwrap();
+    }
+}
