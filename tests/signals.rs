@@ -95,7 +95,7 @@ fn with_group_every_process_of_the_commands_group_gets_the_signal_once() {
     for place in BOTH {
         let probe = harness::probe_binary();
         // The shell is in the group as well, and must outlive the signal.
-        let script = format!("trap : USR1; {0} record 15 0 & {0} record 15 0", probe.display());
+        let script = format!("trap : USR1 40; {0} record 15 0 & {0} record 15 0", probe.display());
         let mut run = Sexton::new(place).options(["-g"]).shell(&script);
         run.wait_for_line("ready");
         run.wait_for_line("ready");
