@@ -9,6 +9,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::config::Config;
 use crate::report::exec::{self, Refusal};
 use crate::sys::{Args, Failure, Launch, Start, Terminal, spawn};
 
@@ -20,7 +21,8 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 /// # Errors
 ///
 /// Why it was not started; nothing runs then.
-pub fn launch(command: Args, start: &Start, terminal: Option<&Terminal>) -> Result<i32, Refusal> {
+pub fn launch(config: &Config, start: &Start, terminal: Option<&Terminal>) -> Result<i32, Refusal> {
+    let command = config.command;
     let name = command.first().unwrap_or_default();
     let path = start.environment.get("PATH").unwrap_or(DEFAULT_PATH);
     let candidates = candidates(name, path);
@@ -31,6 +33,7 @@ pub fn launch(command: Args, start: &Start, terminal: Option<&Terminal>) -> Resu
         environment: start.environment,
         inherited: start.inherited,
         terminal,
+        new_session: config.new_session,
     };
     let (errno, candidate) = match spawn(&launch) {
         Ok(pid) => return Ok(pid),

@@ -14,7 +14,8 @@ use crate::shutdown::{Action, Event, KILL_TIMEOUT, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
     Change, ChangeKind, Inbox, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
-    close_all_but_stderr, die_by, leave_working_directory, monotonic_now, own_pid, send, send_to_group, suspend_self,
+    close_all_but_stderr, die_by, leave_terminal, leave_working_directory, monotonic_now, own_pid, send, send_to_group,
+    stop_self, suspend_self,
 };
 
 /// Starts the command, stays with it until its end, and returns sexton's exit status.
@@ -24,16 +25,19 @@ pub fn run(config: &Config, start: &Start) -> u8 {
         adopt_orphans(config);
     }
     let parent = config.parent_death_signal.and_then(watch_parent);
-    let terminal = Terminal::controlling();
+    let terminal = Terminal::controlling().filter(|_| !config.new_session);
+    if config.new_session {
+        leave_terminal();
+    }
     let in_foreground = terminal.as_ref().filter(|terminal| terminal.is_ours());
-    let pid = match launch(config.command, start, in_foreground) {
+    let pid = match launch(config, start, in_foreground) {
         Ok(pid) => pid,
         Err(refusal) => {
             if let Some(terminal) = in_foreground {
                 terminal.take_back(None);
             }
             error!("{}", refusal.sentence);
-            return refusal.status;
+            return config.statuses.in_place_of(refusal.status);
         }
     };
     let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: in_foreground.is_some() };
@@ -50,7 +54,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             pre_stop_sleep: config.pre_stop_sleep,
             grace_period: config.grace_period,
         }),
-        hands: Hands { config, command, job, ended: None, stop_signal: None },
+        hands: Hands { config, command, job, ended: None, stop_signal: None, stop_forwarded: false },
     };
     if let Some((parent, true)) = parent {
         supervisor.event(Event::Signal(parent.death_notice()));
@@ -58,7 +62,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     supervisor.until_the_end(parent.map(|(parent, _)| parent))
 }
 
-fn adopt_orphans(config: &Config) {
+pub(crate) fn adopt_orphans(config: &Config) {
     if let Err(errno) = become_subreaper()
         && config.subreaper
     {
@@ -67,7 +71,7 @@ fn adopt_orphans(config: &Config) {
 }
 
 /// The parent to watch, and whether it is dead already.
-fn watch_parent(signal: Signal) -> Option<(Parent, bool)> {
+pub(crate) fn watch_parent(signal: Signal) -> Option<(Parent, bool)> {
     match Parent::watch(signal) {
         Ok(watched) => Some(watched),
         Err(errno) => {
@@ -142,11 +146,15 @@ impl Supervisor<'_> {
             self.hands.job.continued(self.hands.command.pid);
         }
         self.event(Event::Signal(received));
+        if self.hands.config.suspend_on_terminal_stop {
+            self.hands.job.forwarded(received.signal);
+        }
     }
 
     /// Reaps a batch. Returns whether there may be more.
     fn reap(&mut self) -> bool {
-        let more = Reaper.collect(|change| {
+        let reaper = Reaper { announces: self.hands.config.stop_group_at_exit };
+        let more = reaper.collect(|change| {
             trace!("process {} {}", change.pid, What(change.kind));
             if let Some(event) = self.hands.see(change) {
                 self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
@@ -165,6 +173,8 @@ struct Hands<'a> {
     ended: Option<Ended>,
     /// The first stop signal.
     stop_signal: Option<Received>,
+    /// The command has got it.
+    stop_forwarded: bool,
 }
 
 /// How the supervision ended.
@@ -188,6 +198,10 @@ impl Hands<'_> {
         match change.kind {
             ChangeKind::Exited(status) => self.ended = Some(Ended::Exited(status)),
             ChangeKind::Killed { signal, .. } => self.ended = Some(Ended::Killed(signal)),
+            ChangeKind::Dead => {
+                self.stop_group();
+                return None;
+            }
             ChangeKind::Stopped(signal) => return Some(Event::CommandStopped(signal)),
             ChangeKind::Continued => return Some(Event::CommandContinued),
         }
@@ -198,7 +212,11 @@ impl Hands<'_> {
     fn act(&mut self, action: Action) {
         match action {
             Action::ShutdownBegins(received) => self.shutdown_begins(received),
-            Action::Forward(received) => self.forward(&received),
+            Action::Forward(received) => {
+                self.forward(&received);
+                let stop = self.stop_signal.and_then(|stop| self.config.rewrites.apply(stop.signal));
+                self.stop_forwarded |= stop == Some(received.signal);
+            }
             Action::Drop(received) => info!("dropped {}: a rewrite says so", received.signal),
             Action::Continue => {
                 info!("{} is stopped and could not act on the stop signal: continuing it", self.command);
@@ -257,6 +275,19 @@ impl Hands<'_> {
                     errno.desc()
                 );
             }
+        }
+    }
+
+    /// The command is dead and not reaped yet, so its group is still its own. Each process of the
+    /// group gets the stop signal once: now, unless it had it together with the command.
+    fn stop_group(&mut self) {
+        if !self.stop_forwarded
+            && let Some(signal) = self.config.rewrites.apply(Signal::TERM)
+        {
+            self.stop_forwarded = true;
+            info!("{} is dead: {signal} to the rest of its process group", self.command);
+            // Refused where there is nobody left, and that is well.
+            let _ = send_to_group(self.command.pid, &by_sexton(signal));
         }
     }
 
@@ -322,6 +353,14 @@ impl Job {
         false
     }
 
+    /// sexton forwarded this signal, which a shell sends to stop a job: without a terminal of its
+    /// own the command is out of that shell's sight, but sexton is not.
+    fn forwarded(&self, signal: Signal) {
+        if !self.has_terminal && !self.is_init && matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU) {
+            stop_self();
+        }
+    }
+
     /// Somebody continues us, and so the command, which needs the terminal if we have it.
     fn continued(&self, command: i32) {
         if self.has_terminal && !self.is_init {
@@ -358,7 +397,7 @@ impl fmt::Display for Sender<'_> {
 }
 
 /// What happened to a process, as the end of a sentence.
-struct What(ChangeKind);
+pub(crate) struct What(pub ChangeKind);
 
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -368,6 +407,7 @@ impl fmt::Display for What {
             ChangeKind::Killed { signal, core_dumped: true } => write!(f, "was killed by {signal}, core dumped"),
             ChangeKind::Stopped(signal) => write!(f, "was stopped by {signal}"),
             ChangeKind::Continued => f.write_str("goes on"),
+            ChangeKind::Dead => f.write_str("is dead"),
         }
     }
 }

@@ -6,6 +6,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::signal::{Signal, SignalSet};
 
+fn parse(args: Args, environment: Environment) -> Result<Request, UsageError> {
+    parse_as(&NATIVE, args, environment)
+}
+
 fn parse_with(args: &[&str], environment: &[&str]) -> Result<Request, UsageError> {
     let args = Args::from_strings(["sexton"].iter().chain(args).copied());
     parse(args, Environment::from_strings(environment.iter().copied()))

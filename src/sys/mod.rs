@@ -24,6 +24,6 @@ pub use output::{write_stderr, write_stdout};
 pub use parent::Parent;
 pub use process::{become_subreaper, die_by, monotonic_now, own_pid};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
-pub use signals::{Inbox, Inherited, SendError, send, send_to_group, suspend_self};
+pub use signals::{Inbox, Inherited, SendError, send, send_to_group, stop_self, suspend_self};
 pub use spawn::{Failure, Launch, spawn};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, leave_terminal};

@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, clone};
 use super::entry::{Args, Environment};
 use super::process::own_pid;
 use super::reap::wait_for_exit;
-use super::signals::Inherited;
+use super::signals::{Inherited, hold_signals};
 use super::terminal::Terminal;
 
 /// What to start, and how.
@@ -30,6 +30,8 @@ pub struct Launch<'a> {
     pub inherited: Inherited,
     /// The terminal of which it gets the foreground.
     pub terminal: Option<&'a Terminal>,
+    /// It leads a session of its own, with its stdin as the controlling terminal if that is one.
+    pub new_session: bool,
 }
 
 /// Why the command was not started.
@@ -64,6 +66,9 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
         let refused = become_command(launch, &environment);
         errno.store(refused.0 as i32, Ordering::Relaxed);
         candidate.store(refused.1, Ordering::Relaxed);
+        if launch.new_session {
+            give_up_terminal();
+        }
         // SAFETY: ends the child at once, without destructors of memory it shares with us.
         unsafe { libc::_exit(127) }
     };
@@ -83,8 +88,12 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
 
 /// In the child. Returns only when exec is refused: why, and for which candidate.
 fn become_command(launch: &Launch<'_>, environment: &WithListenPid) -> (Errno, usize) {
-    // SAFETY: takes integers. A fresh child leads no session, so it cannot be refused.
-    unsafe { libc::setpgid(0, 0) };
+    if launch.new_session {
+        lead_session();
+    } else {
+        // SAFETY: takes integers. A fresh child leads no session, so it cannot be refused.
+        unsafe { libc::setpgid(0, 0) };
+    }
     if let Some(terminal) = launch.terminal {
         // SAFETY: takes integers. SIGTTOU is still blocked, so we are not stopped by it.
         unsafe { libc::tcsetpgrp(terminal.raw(), own_pid()) };
@@ -92,6 +101,23 @@ fn become_command(launch: &Launch<'_>, environment: &WithListenPid) -> (Errno, u
     environment.write(own_pid());
     launch.inherited.hand_on();
     exec(launch.candidates, launch.args, environment.as_ptr())
+}
+
+/// A session of our own, and in it a process group of our own; stdin becomes the controlling
+/// terminal if it is a terminal and no other session has it (tty_ioctl(4)).
+fn lead_session() {
+    // SAFETY: takes nothing. A fresh child leads no process group, so it cannot be refused.
+    unsafe { libc::setsid() };
+    // SAFETY: takes integers.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) };
+}
+
+/// The end of a session leader hangs its terminal up (credentials(7)), and a second attempt, with
+/// the shell, would find a dead one. Giving it up before sends SIGHUP and SIGCONT to ourselves.
+fn give_up_terminal() {
+    hold_signals();
+    // SAFETY: takes integers.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) };
 }
 
 /// Tries the candidates in the way of execvp(3).

@@ -81,6 +81,16 @@ impl Terminal {
     }
 }
 
+/// Lets go of the terminal that is our stdin, so that it can be the controlling terminal of
+/// another session (TIOCNOTTY, tty_ioctl(4)).
+///
+/// To a session leader the kernel sends SIGHUP and SIGCONT then, in its own name: they are ours
+/// and not forwarded ([`crate::signal::Received::is_our_own`]).
+pub fn leave_terminal() {
+    // SAFETY: takes integers; refused where stdin is no controlling terminal of ours.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) };
+}
+
 fn is(error: &io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno as i32)
 }
