@@ -34,7 +34,9 @@ impl Parent {
         // SAFETY: takes integers.
         Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, WAKE_UP.number(), 0, 0, 0) })?;
         let parent = Parent { pid, signal };
-        Ok((parent, parent.is_gone() || was_adopted(pid)))
+        // A parent outside our PID namespace, as the engine's shim, is there for all we know.
+        let is_dead = pid != 0 && (parent.is_gone() || was_adopted(pid));
+        Ok((parent, is_dead))
     }
 
     /// What a received signal means: `None` when it is the kernel's word about a mere thread.
