@@ -2,9 +2,9 @@
 
 use crate::harness::{BOTH, Place};
 use crate::looks::{
-    Look, activates, adopts, ends, ends_without_child_death, forwards, forwards_to_group, forwards_value, in_state, inherits, keeps,
-    leaves_behind, leaves_behind_after_stop, on_terminal, on_terminal_shared, pauses, prints, runs_script_on_terminal, stops, tells,
-    tells_version, with,
+    Look, activates, adopts, ends, ends_without_child_death, forwards, forwards_to_group, forwards_value, in_state,
+    inherits, keeps, leaves_behind, leaves_behind_after_stop, on_terminal, on_terminal_shared, pauses, prints,
+    runs_script_on_terminal, stops, tells, tells_version, with,
 };
 
 pub struct Case {
@@ -133,7 +133,10 @@ pub fn dumb_init() -> Vec<Case> {
         both("version", tells_version(&["-V"], 2)),
         both("long-version", tells_version(&["--version"], 2)),
         both("short-version", tells_version(&["--vers"], 2)),
-        both("rewrites", forwards(&["-r", "1:3", "--rewrite", "10:0", "--rewrite=12:15", "--rew", "2:28"], vec![1, 2, 10])),
+        both(
+            "rewrites",
+            forwards(&["-r", "1:3", "--rewrite", "10:0", "--rewrite=12:15", "--rew", "2:28"], vec![1, 2, 10]),
+        ),
         both("rewrites-attached", forwards(&["-r1:3", "--"], vec![1])),
         both("rewrites-twice", forwards(&["-r", "1:3", "-r", "1:2"], vec![1])),
         both("rewrites-uncatchable", forwards(&["-r", "9:1", "-r", "19:1"], vec![1])),

@@ -341,9 +341,7 @@ pub fn keeps(args: Words) -> Look {
 pub fn pauses(args: Words, signals: Words) -> Look {
     Box::new(move |program| {
         let mut run = program.with(args).bare();
-        wait_until("it waits, its signals blocked", || {
-            waits_for_signals(run.pid)
-        });
+        wait_until("it waits, its signals blocked", || waits_for_signals(run.pid));
         for signal in signals {
             assert_eq!(run.try_status(Duration::ZERO), None, "it ended before {signal}");
             run.send(signal.parse().unwrap());
@@ -416,7 +414,8 @@ fn on_terminal_seen(args: Words, counts: bool) -> Look {
 /// On a terminal: a script that names no interpreter, which only the shell can run.
 pub fn runs_script_on_terminal(args: Words) -> Look {
     Box::new(move |program| {
-        let folder = std::env::temp_dir().join(format!("sexton-script-{}", std::process::id()));
+        let (name, process) = (program.binary.replace('/', "-"), std::process::id());
+        let folder = std::env::temp_dir().join(format!("sexton-script{name}-{process}"));
         std::fs::create_dir_all(&folder).unwrap();
         let script = folder.join("script");
         std::fs::write(&script, "read x\necho typed-$x\n").unwrap();
@@ -432,9 +431,5 @@ pub fn runs_script_on_terminal(args: Words) -> Look {
 }
 
 fn on(terminal: &Terminal, sexton: Sexton) -> Sexton {
-    sexton
-        .setup(["setsid", "terminal=0"])
-        .stdin(terminal.stdio())
-        .stdout(terminal.stdio())
-        .stderr(terminal.stdio())
+    sexton.setup(["setsid", "terminal=0"]).stdin(terminal.stdio()).stdout(terminal.stdio()).stderr(terminal.stdio())
 }
