@@ -42,6 +42,10 @@ pub struct Config {
     pub suspend_on_terminal_stop: bool,
     /// sexton's exit status when the command could not be started.
     pub statuses: Statuses,
+    /// What becomes of the processes that are left when the command has exited.
+    pub orphans: Orphans,
+    /// Have the kernel kill the command if sexton itself is killed.
+    pub die_with_sexton: bool,
     /// How much is said on stderr.
     pub log_level: log::LevelFilter,
     /// What was odd, though no reason to refuse: said before the command starts.
@@ -68,10 +72,24 @@ impl Config {
             stop_group_at_exit: false,
             suspend_on_terminal_stop: false,
             statuses: Statuses::SEXTON,
+            orphans: Orphans::Leave,
+            die_with_sexton: false,
             log_level: log::LevelFilter::Warn,
             warnings: Vec::new(),
         }
     }
+}
+
+/// What becomes of the processes that are left when the command has exited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Orphans {
+    /// sexton exits at once; as PID 1 the kernel kills them.
+    #[default]
+    Leave,
+    /// sexton stays until none is left; signals go to them.
+    Wait,
+    /// They are sent the stop signal, and killed when the grace period is over.
+    Stop,
 }
 
 /// A set of exit statuses, 0 to 255.

@@ -5,14 +5,18 @@
 //!  Running ───────────────▶ Sleeping ───────────▶ Stopping ─────────▶ Killing
 //!     │                        │  a second stop        │                 │
 //!     │                        └─ signal ends the ─────┘                 │
-//!     └── command exits ──▶ Done ◀───────────────────────────────────────┘
+//!     └── command exits ──▶ (orphans, if asked for) ──▶ Done ◀───────────┘
 //! ```
+//!
+//! The orphans take the place of the command when it is gone: signals go to them, and the same
+//! clock runs for them.
 //!
 //! No system call, no clock, no I/O: the time is a [`Duration`] since any fixed moment, and it
 //! only ever grows. [`Machine::wake_at`] says when the machine wants to be asked again.
 
 use std::time::Duration;
 
+use crate::config::Orphans;
 use crate::signal::{Received, Rewrites, Signal, SignalSet};
 
 /// How long sexton waits for the command to be gone after SIGKILL.
@@ -32,6 +36,18 @@ pub struct Policy {
     pub pre_stop_sleep: Duration,
     /// From the stop signal to SIGKILL; `None`: never.
     pub grace_period: Option<Duration>,
+    /// What becomes of the processes that the command leaves.
+    pub orphans: Orphans,
+}
+
+impl Policy {
+    /// The stop signal for orphans when nobody sent one.
+    fn own_stop(&self) -> Received {
+        let stops = self.stop_signals;
+        let signal =
+            if stops.contains(Signal::TERM) { Signal::TERM } else { stops.iter().next().unwrap_or(Signal::TERM) };
+        Received { signal, code: libc::SI_USER, pid: 0, uid: 0, value: 0 }
+    }
 }
 
 /// Something that happened.
@@ -45,6 +61,8 @@ pub enum Event {
     CommandContinued,
     /// The command is dead and reaped.
     CommandExited,
+    /// The command is gone and no other process is left either.
+    Alone,
     /// Time has passed, and nothing else happened.
     Tick,
 }
@@ -54,19 +72,23 @@ pub enum Event {
 pub enum Action {
     /// The shutdown has begun: there is nothing to do, but it is worth telling.
     ShutdownBegins(Received),
-    /// Send this to the command.
+    /// Send this to the command; to all that is left when it is gone.
     Forward(Received),
+    /// The same, with a stop signal.
+    ForwardStop(Received),
+    /// The command is gone: send this to all that is left and did not get it with the command.
+    StopOrphans(Received),
     /// A rule of the user says that this is not forwarded.
     Drop(Received),
     /// Send SIGCONT to the command: it is stopped and could not act on the stop signal.
     Continue,
     /// The command was stopped by this signal, and no shutdown is going on.
     CommandStopped(Signal),
-    /// Send SIGKILL to the command.
+    /// Send SIGKILL to the command, or to all that is left when orphans are not to be left.
     Kill,
-    /// SIGKILL did not end the command within [`KILL_TIMEOUT`]: exit without it.
+    /// SIGKILL did not end everything within [`KILL_TIMEOUT`]: exit all the same.
     Abandon,
-    /// The command is gone: exit.
+    /// There is nobody left to care for: exit.
     Exit,
 }
 
@@ -94,12 +116,15 @@ pub struct Machine {
     policy: Policy,
     state: State,
     command_is_stopped: bool,
+    command_is_gone: bool,
+    /// The stop signal that began the shutdown.
+    stop: Option<Received>,
 }
 
 impl Machine {
     /// A machine whose command runs.
     pub fn new(policy: Policy) -> Machine {
-        Machine { policy, state: State::Running, command_is_stopped: false }
+        Machine { policy, state: State::Running, command_is_stopped: false, command_is_gone: false, stop: None }
     }
 
     /// When the machine wants its next [`Event::Tick`], if nothing happens before; `None`: never.
@@ -115,10 +140,11 @@ impl Machine {
     /// Takes one event at the time `now` and hands what is to be done to `act`.
     pub fn handle(&mut self, event: Event, now: Duration, act: &mut impl FnMut(Action)) {
         // What is reaped is gone: the exit wins over a deadline that was reached at the same time.
-        if event == Event::CommandExited && self.state != State::Done {
-            self.state = State::Done;
-            act(Action::Exit);
-            return;
+        match event {
+            Event::CommandExited if self.policy.orphans == Orphans::Leave => return self.exit(act),
+            Event::CommandExited => self.command_exited(now, act),
+            Event::Alone if self.command_is_gone => return self.exit(act),
+            _ => {}
         }
         // A flood of signals must not keep a deadline from being seen.
         self.time_passes(now, act);
@@ -126,8 +152,32 @@ impl Machine {
             Event::Signal(received) => self.signal(received, now, act),
             Event::CommandStopped(signal) => self.command_stopped(signal, act),
             Event::CommandContinued => self.command_is_stopped = false,
-            Event::CommandExited | Event::Tick => {}
+            Event::CommandExited | Event::Alone | Event::Tick => {}
         }
+    }
+
+    fn exit(&mut self, act: &mut impl FnMut(Action)) {
+        if self.state != State::Done {
+            self.state = State::Done;
+            act(Action::Exit);
+        }
+    }
+
+    /// The command is gone, and what it left is not to be left alone.
+    fn command_exited(&mut self, now: Duration, act: &mut impl FnMut(Action)) {
+        self.command_is_gone = true;
+        self.command_is_stopped = false;
+        if self.policy.orphans != Orphans::Stop {
+            return;
+        }
+        let deadline = match self.state {
+            State::Running => self.policy.grace_period.map(|grace| now.saturating_add(grace)),
+            State::Sleeping { deadline, .. } | State::Stopping { deadline } => deadline,
+            State::Killing { .. } | State::Done => return,
+        };
+        self.state = State::Stopping { deadline };
+        let stop = self.stop.unwrap_or(self.policy.own_stop());
+        self.forward(stop, Action::StopOrphans, act);
     }
 
     fn time_passes(&mut self, now: Duration, act: &mut impl FnMut(Action)) {
@@ -156,11 +206,12 @@ impl Machine {
             return;
         }
         if !self.policy.stop_signals.contains(received.signal) {
-            self.forward(received, act);
+            self.forward(received, Action::Forward, act);
             return;
         }
         match self.state {
             State::Running => {
+                self.stop = Some(received);
                 act(Action::ShutdownBegins(received));
                 let deadline = self.policy.grace_period.map(|grace| now.saturating_add(grace));
                 if self.policy.pre_stop_sleep.is_zero() {
@@ -178,7 +229,7 @@ impl Machine {
                 if held.signal == received.signal && !held.signal.is_real_time() {
                     self.forward_stop(held, act);
                 } else {
-                    self.forward(held, act);
+                    self.forward(held, Action::ForwardStop, act);
                     self.forward_stop(received, act);
                 }
             }
@@ -189,15 +240,16 @@ impl Machine {
 
     /// A stopped command cannot act on the stop signal before it goes on.
     fn forward_stop(&mut self, received: Received, act: &mut impl FnMut(Action)) {
-        self.forward(received, act);
+        self.forward(received, Action::ForwardStop, act);
         if self.command_is_stopped {
             act(Action::Continue);
         }
     }
 
-    fn forward(&self, received: Received, act: &mut impl FnMut(Action)) {
+    /// Does `what` with the signal as rewritten.
+    fn forward(&self, received: Received, what: fn(Received) -> Action, act: &mut impl FnMut(Action)) {
         match self.policy.rewrites.apply(received.signal) {
-            Some(signal) => act(Action::Forward(received.rewritten(signal))),
+            Some(signal) => act(what(received.rewritten(signal))),
             None => act(Action::Drop(received)),
         }
     }

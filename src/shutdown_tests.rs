@@ -25,7 +25,12 @@ fn policy(sleep: u64, grace: u64) -> Policy {
         rewrites,
         pre_stop_sleep: seconds(sleep),
         grace_period: Some(seconds(grace)).filter(|grace| !grace.is_zero()),
+        orphans: Orphans::Leave,
     }
+}
+
+fn with_orphans(sleep: u64, grace: u64, orphans: Orphans) -> Driven {
+    Driven(Machine::new(Policy { orphans, ..policy(sleep, grace) }))
 }
 
 /// A machine and what it did last.
@@ -51,6 +56,10 @@ fn forward(signal: Signal) -> Action {
     Action::Forward(from_somebody(signal))
 }
 
+fn stop(signal: Signal) -> Action {
+    Action::ForwardStop(from_somebody(signal))
+}
+
 fn begins(signal: Signal) -> Action {
     Action::ShutdownBegins(from_somebody(signal))
 }
@@ -58,10 +67,10 @@ fn begins(signal: Signal) -> Action {
 #[test]
 fn without_sleep_and_grace_period_the_stop_signal_is_forwarded_and_nothing_else_happens() {
     let mut machine = Driven::new(0, 0);
-    assert_eq!(machine.signal(1, TERM), [begins(TERM), forward(TERM)]);
+    assert_eq!(machine.signal(1, TERM), [begins(TERM), stop(TERM)]);
     assert_eq!(machine.0.wake_at(), None);
     assert_eq!(machine.at(1_000_000, Event::Tick), []);
-    assert_eq!(machine.signal(1_000_001, TERM), [forward(TERM)]);
+    assert_eq!(machine.signal(1_000_001, TERM), [stop(TERM)]);
     assert_eq!(machine.at(1_000_002, Event::CommandExited), [Action::Exit]);
 }
 
@@ -71,7 +80,7 @@ fn one_clock_covers_the_sleep_and_the_grace_period() {
     assert_eq!(machine.signal(100, TERM), [begins(TERM)]);
     assert_eq!(machine.0.wake_at(), Some(seconds(105)));
     assert_eq!(machine.at(104, Event::Tick), []);
-    assert_eq!(machine.at(105, Event::Tick), [forward(TERM)]);
+    assert_eq!(machine.at(105, Event::Tick), [stop(TERM)]);
     assert_eq!(machine.0.wake_at(), Some(seconds(125)));
     assert_eq!(machine.at(124, Event::Tick), []);
     assert_eq!(machine.at(125, Event::Tick), [Action::Kill]);
@@ -95,16 +104,16 @@ fn a_process_that_sigkill_cannot_end_is_left_behind_after_a_while() {
 fn the_same_stop_signal_during_the_sleep_ends_it_and_is_forwarded_once() {
     let mut machine = Driven::new(5, 25);
     machine.signal(0, TERM);
-    assert_eq!(machine.signal(2, TERM), [forward(TERM)]);
+    assert_eq!(machine.signal(2, TERM), [stop(TERM)]);
     assert_eq!(machine.0.wake_at(), Some(seconds(25)));
-    assert_eq!(machine.signal(3, TERM), [forward(TERM)]);
+    assert_eq!(machine.signal(3, TERM), [stop(TERM)]);
 }
 
 #[test]
 fn another_stop_signal_during_the_sleep_ends_it_and_both_are_forwarded_in_their_order() {
     let mut machine = Driven::new(5, 25);
     machine.signal(0, INT);
-    assert_eq!(machine.signal(2, TERM), [forward(INT), forward(TERM)]);
+    assert_eq!(machine.signal(2, TERM), [stop(INT), stop(TERM)]);
 }
 
 #[test]
@@ -114,14 +123,14 @@ fn a_real_time_stop_signal_that_comes_twice_arrives_twice() {
     policy.stop_signals = SignalSet::of(signal);
     let mut machine = Driven(Machine::new(policy));
     machine.signal(0, signal);
-    assert_eq!(machine.signal(2, signal), [forward(signal), forward(signal)]);
+    assert_eq!(machine.signal(2, signal), [stop(signal), stop(signal)]);
 }
 
 #[test]
 fn two_stop_signals_start_one_shutdown() {
     let mut machine = Driven::new(0, 10);
-    assert_eq!(machine.signal(0, INT), [begins(INT), forward(INT)]);
-    assert_eq!(machine.signal(7, TERM), [forward(TERM)]);
+    assert_eq!(machine.signal(0, INT), [begins(INT), stop(INT)]);
+    assert_eq!(machine.signal(7, TERM), [stop(TERM)]);
     assert_eq!(machine.0.wake_at(), Some(seconds(10)));
 }
 
@@ -157,9 +166,9 @@ fn a_stop_signal_that_is_rewritten_still_starts_the_shutdown() {
 fn a_stopped_command_is_continued_behind_the_stop_signal() {
     let mut machine = Driven::new(0, 0);
     assert_eq!(machine.at(0, Event::CommandStopped(Signal::TSTP)), [Action::CommandStopped(Signal::TSTP)]);
-    assert_eq!(machine.signal(1, TERM), [begins(TERM), forward(TERM), Action::Continue]);
+    assert_eq!(machine.signal(1, TERM), [begins(TERM), stop(TERM), Action::Continue]);
     assert_eq!(machine.at(1, Event::CommandContinued), []);
-    assert_eq!(machine.signal(2, TERM), [forward(TERM)]);
+    assert_eq!(machine.signal(2, TERM), [stop(TERM)]);
 }
 
 #[test]
@@ -167,7 +176,7 @@ fn a_command_that_is_stopped_during_the_sleep_stays_so_until_the_sleep_is_over()
     let mut machine = Driven::new(5, 25);
     machine.signal(0, TERM);
     assert_eq!(machine.at(1, Event::CommandStopped(Signal::STOP)), []);
-    assert_eq!(machine.at(5, Event::Tick), [forward(TERM), Action::Continue]);
+    assert_eq!(machine.at(5, Event::Tick), [stop(TERM), Action::Continue]);
 }
 
 #[test]
@@ -181,7 +190,7 @@ fn a_command_that_is_stopped_after_the_stop_signal_is_continued() {
 fn a_wake_up_that_comes_too_late_makes_up_for_all_that_was_due_in_its_order() {
     let mut machine = Driven::new(5, 25);
     machine.signal(0, TERM);
-    assert_eq!(machine.at(90, Event::Tick), [forward(TERM), Action::Kill]);
+    assert_eq!(machine.at(90, Event::Tick), [stop(TERM), Action::Kill]);
     // The time that SIGKILL gets counts from when it was sent.
     assert_eq!(machine.0.wake_at(), Some(seconds(92)));
 }
@@ -203,6 +212,84 @@ fn the_largest_times_do_not_overflow() {
     assert_eq!(machine.0.wake_at(), Some(Duration::MAX));
 }
 
+/// What sexton itself sends when nobody sent a stop signal.
+fn stop_orphans(received: Received) -> Action {
+    Action::StopOrphans(received)
+}
+
+#[test]
+fn orphans_that_are_waited_for_get_the_signals_and_the_deadline_of_the_command() {
+    let mut machine = with_orphans(0, 25, Orphans::Wait);
+    assert_eq!(machine.at(0, Event::CommandExited), []);
+    assert_eq!(machine.0.wake_at(), None);
+    assert_eq!(machine.signal(1, USR2), [forward(USR2)]);
+    assert_eq!(machine.signal(10, TERM), [begins(TERM), stop(TERM)]);
+    assert_eq!(machine.at(35, Event::Tick), [Action::Kill]);
+    assert_eq!(machine.at(36, Event::Alone), [Action::Exit]);
+}
+
+#[test]
+fn waiting_ends_when_nobody_is_left() {
+    let mut machine = with_orphans(0, 0, Orphans::Wait);
+    assert_eq!(machine.at(0, Event::Alone), [], "the command is still there");
+    machine.at(1, Event::CommandExited);
+    assert_eq!(machine.at(2, Event::Alone), [Action::Exit]);
+    assert_eq!(machine.at(3, Event::Alone), []);
+}
+
+#[test]
+fn orphans_to_be_stopped_share_the_clock_of_the_shutdown() {
+    let mut machine = with_orphans(5, 25, Orphans::Stop);
+    machine.signal(100, TERM);
+    machine.at(105, Event::Tick);
+    assert_eq!(machine.at(110, Event::CommandExited), [stop_orphans(from_somebody(TERM))]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(125)));
+    assert_eq!(machine.at(125, Event::Tick), [Action::Kill]);
+    assert_eq!(machine.at(127, Event::Tick), [Action::Abandon]);
+}
+
+#[test]
+fn a_command_that_exits_by_itself_leaves_its_orphans_a_grace_period_of_their_own() {
+    let mut machine = with_orphans(5, 25, Orphans::Stop);
+    let own = Received { signal: TERM, code: libc::SI_USER, pid: 0, uid: 0, value: 0 };
+    assert_eq!(
+        machine.at(100, Event::CommandExited),
+        [stop_orphans(own)],
+        "no sleep: nobody is told to stop taking requests"
+    );
+    assert_eq!(machine.0.wake_at(), Some(seconds(125)));
+    assert_eq!(machine.signal(110, TERM), [stop(TERM)]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(125)));
+}
+
+#[test]
+fn a_command_that_exits_during_the_sleep_ends_it_for_orphans_to_be_stopped() {
+    let mut machine = with_orphans(5, 25, Orphans::Stop);
+    machine.signal(100, INT);
+    assert_eq!(machine.at(101, Event::CommandExited), [stop_orphans(from_somebody(INT))]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(125)));
+}
+
+#[test]
+fn orphans_get_the_stop_signal_as_it_is_rewritten() {
+    let mut policy = policy(0, 0);
+    policy.orphans = Orphans::Stop;
+    policy.stop_signals = SignalSet::of(Signal::QUIT);
+    policy.rewrites.set(Signal::QUIT, Some(INT));
+    let mut machine = Driven(Machine::new(policy));
+    let own = Received { signal: INT, code: libc::SI_USER, pid: 0, uid: 0, value: 0 };
+    assert_eq!(machine.at(0, Event::CommandExited), [stop_orphans(own)]);
+}
+
+#[test]
+fn a_command_that_had_to_be_killed_takes_its_orphans_along() {
+    let mut machine = with_orphans(0, 5, Orphans::Stop);
+    machine.signal(0, TERM);
+    assert_eq!(machine.at(5, Event::Tick), [Action::Kill]);
+    assert_eq!(machine.at(6, Event::CommandExited), []);
+    assert_eq!(machine.at(6, Event::Alone), [Action::Exit]);
+}
+
 /// What can happen to a machine, one of each class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -212,6 +299,7 @@ enum Step {
     Rewritten,
     Dropped,
     Exits,
+    Alone,
     Stopped,
     Continued,
     /// A second passes.
@@ -220,13 +308,14 @@ enum Step {
     Deadline,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step::Stop,
     Step::OtherStop,
     Step::Plain,
     Step::Rewritten,
     Step::Dropped,
     Step::Exits,
+    Step::Alone,
     Step::Stopped,
     Step::Continued,
     Step::Second,
@@ -240,93 +329,144 @@ struct Onlooker {
     now: Duration,
     first_stop: Option<Duration>,
     stops: u32,
-    stop_seen_by_command: bool,
+    stop_was_sent: bool,
+    gone: Option<Duration>,
+    orphans_told: bool,
     killed: Option<Duration>,
     over: bool,
     stopped: bool,
 }
 
 impl Onlooker {
+    fn new(policy: Policy) -> Onlooker {
+        Onlooker {
+            policy,
+            now: Duration::ZERO,
+            first_stop: None,
+            stops: 0,
+            stop_was_sent: false,
+            gone: None,
+            orphans_told: false,
+            killed: None,
+            over: false,
+            stopped: false,
+        }
+    }
+
+    /// The command's own exit, where it starts the shutdown of what it left.
+    fn exit_that_stops(&self) -> Option<Duration> {
+        self.gone.filter(|_| self.policy.orphans == Orphans::Stop)
+    }
+
+    /// When the clock of the shutdown started.
+    fn started(&self) -> Option<Duration> {
+        [self.first_stop, self.exit_that_stops()].into_iter().flatten().min()
+    }
+
     fn sleep_over(&self) -> bool {
-        let Some(since) = self.first_stop else { return false };
-        self.stops > 1 || self.now >= since + self.policy.pre_stop_sleep
+        let slept = |since| self.stops > 1 || self.now >= since + self.policy.pre_stop_sleep;
+        self.exit_that_stops().is_some() || self.first_stop.is_some_and(slept)
     }
 
     fn deadline(&self) -> Option<Duration> {
-        Some(self.first_stop? + self.policy.grace_period?)
+        Some(self.started()? + self.policy.grace_period?)
     }
 
     /// Each check is one of the invariants of docs/design.md, in its words.
     fn check(&mut self, step: Step, machine: &Machine, actions: &[Action], trail: &[Step]) {
-        let sent =
-            |signal| actions.iter().filter(|action| matches!(action, Action::Forward(r) if r.signal == signal)).count();
+        let count = |is: &dyn Fn(&Action) -> bool| actions.iter().filter(|action| is(action)).count();
+        let sent = |signal| {
+            count(
+                &|action| matches!(action, Action::Forward(r) | Action::ForwardStop(r) | Action::StopOrphans(r) if r.signal == signal),
+            )
+        };
         let done = |action| actions.contains(&action);
         let stops_sent = sent(TERM) + sent(INT);
+        let leave = self.policy.orphans == Orphans::Leave;
 
         if self.over {
             assert!(actions.is_empty(), "1. After the end nothing is done. {trail:?}");
         }
-        if step == Step::Exits && !self.over {
-            assert!(actions == [Action::Exit], "2. The command's exit ends everything, at once. {trail:?}");
+        let nobody_left = (step == Step::Exits && leave) || (step == Step::Alone && self.gone.is_some());
+        if nobody_left && !self.over {
+            assert!(actions == [Action::Exit], "2. When nobody is left to care for, sexton exits at once. {trail:?}");
+        } else {
+            assert!(!done(Action::Exit), "3. While somebody is left, sexton stays. {trail:?}");
         }
         if step == Step::Plain && !self.over {
-            assert_eq!(sent(Signal::QUIT), 1, "3. A signal that is no stop signal is forwarded at once. {trail:?}");
+            assert_eq!(sent(Signal::QUIT), 1, "4. A signal that is no stop signal is forwarded at once. {trail:?}");
         }
         if step == Step::Rewritten && !self.over {
-            assert_eq!((sent(USR1), sent(USR2)), (0, 1), "4. A rewritten signal arrives as the other one. {trail:?}");
+            assert_eq!((sent(USR1), sent(USR2)), (0, 1), "5. A rewritten signal arrives as the other one. {trail:?}");
         }
         if step == Step::Dropped && !self.over {
-            let dropped = actions.iter().filter(|action| matches!(action, Action::Drop(_))).count();
-            assert_eq!((sent(HUP), dropped), (0, 1), "5. A dropped signal is not forwarded, and told. {trail:?}");
+            let dropped = count(&|action| matches!(action, Action::Drop(_)));
+            assert_eq!((sent(HUP), dropped), (0, 1), "6. A dropped signal is not forwarded, and told. {trail:?}");
         }
         if !self.sleep_over() {
-            assert_eq!(stops_sent, 0, "6. No stop signal is forwarded before the sleep is over. {trail:?}");
+            assert_eq!(stops_sent, 0, "7. No stop signal is forwarded before the sleep is over. {trail:?}");
         }
-        self.stop_seen_by_command |= stops_sent > 0;
-        if self.sleep_over() && !self.over {
-            assert!(self.stop_seen_by_command, "7. When the sleep is over the stop signal is forwarded. {trail:?}");
+        self.stop_was_sent |= stops_sent > 0;
+        if self.sleep_over() && !self.over && !nobody_left {
+            assert!(self.stop_was_sent, "8. When the sleep is over the stop signal is forwarded. {trail:?}");
         }
-        let kills = actions.iter().filter(|action| **action == Action::Kill).count();
+        let kills = count(&|action| *action == Action::Kill);
         if kills > 0 {
             let due = self.deadline().is_some_and(|deadline| self.now >= deadline);
-            assert!(due, "8. SIGKILL never comes before the grace period is used up, or without one. {trail:?}");
-            assert!(self.stop_seen_by_command, "9. SIGKILL never comes before the stop signal. {trail:?}");
-            assert!(kills == 1 && self.killed.is_none(), "10. SIGKILL is sent once. {trail:?}");
+            assert!(due, "9. SIGKILL never comes before the grace period is used up, or without one. {trail:?}");
+            assert!(self.stop_was_sent, "10. SIGKILL never comes before the stop signal. {trail:?}");
+            assert!(kills == 1 && self.killed.is_none(), "11. SIGKILL is sent once. {trail:?}");
             self.killed = Some(self.now);
         }
-        if self.deadline().is_some_and(|deadline| self.now >= deadline) && !self.over && step != Step::Exits {
-            assert!(self.killed.is_some(), "11. Nothing delays SIGKILL beyond the grace period. {trail:?}");
+        if self.deadline().is_some_and(|deadline| self.now >= deadline) && !self.over && !nobody_left {
+            assert!(self.killed.is_some(), "12. Nothing delays SIGKILL beyond the grace period. {trail:?}");
         }
         if done(Action::Abandon) {
             let patient = self.killed.is_some_and(|killed| self.now >= killed + KILL_TIMEOUT);
-            assert!(patient, "12. A command is left behind only when SIGKILL did not end it in time. {trail:?}");
+            assert!(patient, "13. Who outlives SIGKILL is left behind only after a while. {trail:?}");
+        }
+        let told = count(&|action| matches!(action, Action::StopOrphans(_)));
+        let tells =
+            step == Step::Exits && self.exit_that_stops().is_some() && self.killed.is_none_or(|at| at == self.now);
+        if told > 0 {
+            assert!(
+                told == 1 && tells && !self.orphans_told,
+                "14. Orphans are told to stop once, at the command's exit. {trail:?}"
+            );
+            self.orphans_told = true;
+        }
+        if tells && !self.over && kills == 0 && self.killed.is_none() {
+            assert_eq!(told, 1, "15. Orphans that are to be stopped are told so. {trail:?}");
         }
         if self.stopped && stops_sent > 0 && self.killed.is_none() {
-            assert!(done(Action::Continue), "13. A stopped command is continued behind the stop signal. {trail:?}");
+            assert!(done(Action::Continue), "16. A stopped command is continued behind the stop signal. {trail:?}");
         }
         if done(Action::Continue) {
-            let helps = self.stopped && self.stop_seen_by_command;
-            assert!(helps, "14. Only a stopped command that has a stop signal to act on is continued. {trail:?}");
+            let helps = self.stopped && self.stop_was_sent;
+            assert!(helps, "17. Only a stopped command that has a stop signal to act on is continued. {trail:?}");
         }
         if done(Action::CommandStopped(Signal::TSTP)) {
-            let idle = step == Step::Stopped && self.first_stop.is_none();
-            assert!(idle, "15. A stop of the command is followed only while no shutdown goes on. {trail:?}");
+            let idle = step == Step::Stopped && self.started().is_none();
+            assert!(idle, "18. A stop of the command is followed only while no shutdown goes on. {trail:?}");
         }
-        let begins = actions.iter().filter(|action| matches!(action, Action::ShutdownBegins(_))).count();
-        let first = matches!(step, Step::Stop | Step::OtherStop) && self.stops == 1 && !self.over;
-        assert_eq!(begins, usize::from(first), "16. However many stop signals, there is one shutdown. {trail:?}");
+        let begins = count(&|action| matches!(action, Action::ShutdownBegins(_)));
+        let first = matches!(step, Step::Stop | Step::OtherStop)
+            && self.stops == 1
+            && !self.over
+            && self.exit_that_stops().is_none();
+        assert_eq!(begins, usize::from(first), "19. However many stop signals, there is one shutdown. {trail:?}");
         self.over |= done(Action::Exit) || done(Action::Abandon);
-        if self.first_stop.is_none() || self.over {
-            assert_eq!(machine.wake_at(), None, "17. Without a shutdown the machine never wakes up. {trail:?}");
+        if self.started().is_none() || self.over {
+            assert_eq!(machine.wake_at(), None, "20. Without a shutdown the machine never wakes up. {trail:?}");
         }
         if let Some(moment) = machine.wake_at() {
-            assert!(moment > self.now, "18. The machine never asks for a moment that has passed. {trail:?}");
+            assert!(moment > self.now, "21. The machine never asks for a moment that has passed. {trail:?}");
         }
         if let (Some(deadline), false, None) = (self.deadline(), self.over, self.killed) {
             let wakes = machine.wake_at().is_some_and(|moment| moment <= deadline);
-            assert!(wakes, "19. With a grace period the machine wakes up in time for its end. {trail:?}");
+            assert!(wakes, "22. With a grace period the machine wakes up in time for its end. {trail:?}");
         }
-        assert!(actions.len() <= 4, "20. No event leads to more than four actions. {trail:?}");
+        assert!(actions.len() <= 4, "23. No event leads to more than four actions. {trail:?}");
     }
 }
 
@@ -337,14 +477,17 @@ fn explore(machine: &Machine, onlooker: &Onlooker, depth: usize, trail: &mut Vec
     for step in STEPS {
         let mut machine = machine.clone();
         let mut onlooker = onlooker.clone();
-        let stop = |signal| Event::Signal(from_somebody(signal));
+        let signal = |signal| Event::Signal(from_somebody(signal));
         let event = match step {
-            Step::Stop => stop(TERM),
-            Step::OtherStop => stop(INT),
-            Step::Plain => Event::Signal(from_somebody(Signal::QUIT)),
-            Step::Rewritten => Event::Signal(from_somebody(USR1)),
-            Step::Dropped => Event::Signal(from_somebody(HUP)),
+            Step::Stop => signal(TERM),
+            Step::OtherStop => signal(INT),
+            Step::Plain => signal(Signal::QUIT),
+            Step::Rewritten => signal(USR1),
+            Step::Dropped => signal(HUP),
+            // What is reaped does not stop, go on or exit again.
+            Step::Exits | Step::Stopped | Step::Continued if onlooker.gone.is_some() => continue,
             Step::Exits => Event::CommandExited,
+            Step::Alone => Event::Alone,
             Step::Stopped => Event::CommandStopped(Signal::TSTP),
             Step::Continued => Event::CommandContinued,
             Step::Second => {
@@ -362,6 +505,10 @@ fn explore(machine: &Machine, onlooker: &Onlooker, depth: usize, trail: &mut Vec
                 onlooker.stops += 1;
                 onlooker.first_stop.get_or_insert(onlooker.now);
             }
+            Step::Exits => {
+                onlooker.gone = Some(onlooker.now);
+                onlooker.stopped = false;
+            }
             Step::Stopped => onlooker.stopped = true,
             Step::Continued => onlooker.stopped = false,
             _ => {}
@@ -376,24 +523,27 @@ fn explore(machine: &Machine, onlooker: &Onlooker, depth: usize, trail: &mut Vec
     }
 }
 
-/// Every sequence of seven events: three million for each of the six policies.
-#[test]
-fn every_sequence_of_seven_events_keeps_every_invariant() {
+fn explore_all(orphans: Orphans, least: u64) {
     const DEPTH: usize = 7;
     for (sleep, grace) in [(0, 0), (0, 1), (0, 3), (2, 0), (1, 2), (2, 3)] {
-        let policy = policy(sleep, grace);
-        let onlooker = Onlooker {
-            policy,
-            now: Duration::ZERO,
-            first_stop: None,
-            stops: 0,
-            stop_seen_by_command: false,
-            killed: None,
-            over: false,
-            stopped: false,
-        };
+        let policy = Policy { orphans, ..policy(sleep, grace) };
         let mut visited = 0;
-        explore(&Machine::new(policy), &onlooker, DEPTH, &mut Vec::new(), &mut visited);
-        assert!(visited > 9_u64.pow(7), "only {visited} states were visited");
+        explore(&Machine::new(policy), &Onlooker::new(policy), DEPTH, &mut Vec::new(), &mut visited);
+        assert!(visited > least, "only {visited} states were visited");
     }
+}
+
+#[test]
+fn every_sequence_of_seven_events_keeps_every_invariant() {
+    explore_all(Orphans::Leave, 2_000_000);
+}
+
+#[test]
+fn every_sequence_of_seven_events_keeps_every_invariant_when_orphans_are_waited_for() {
+    explore_all(Orphans::Wait, 2_000_000);
+}
+
+#[test]
+fn every_sequence_of_seven_events_keeps_every_invariant_when_orphans_are_stopped() {
+    explore_all(Orphans::Stop, 2_000_000);
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use humantime::format_duration;
 use log::{debug, error, info, trace, warn};
 
-use crate::config::{Config, exit_status};
+use crate::config::{Config, Orphans, exit_status};
 use crate::launch::launch;
 use crate::report::Name;
 use crate::shutdown::{Action, Event, KILL_TIMEOUT, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, Inbox, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
-    close_all_but_stderr, die_by, leave_terminal, leave_working_directory, monotonic_now, own_pid, send, send_to_group,
-    stop_self, suspend_self,
+    Change, ChangeKind, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
+    close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_terminal, leave_working_directory,
+    monotonic_now, own_pid, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
 };
 
 /// Starts the command, stays with it until its end, and returns sexton's exit status.
@@ -30,17 +30,21 @@ pub fn run(config: &Config, start: &Start) -> u8 {
         leave_terminal();
     }
     let in_foreground = terminal.as_ref().filter(|terminal| terminal.is_ours());
-    let pid = match launch(config, start, in_foreground) {
+    // A pipeline or a script in the foreground of a shell: ^C and ^Z are for all of it, and the
+    // others would lose the terminal to a group of the command's own.
+    let shares_group = in_foreground.is_some() && !config.group && !leads_session() && is_one_of_several();
+    let handed_over = in_foreground.filter(|_| !shares_group);
+    let pid = match launch(config, start, !shares_group, handed_over) {
         Ok(pid) => pid,
         Err(refusal) => {
-            if let Some(terminal) = in_foreground {
+            if let Some(terminal) = handed_over {
                 terminal.take_back(None);
             }
             error!("{}", refusal.sentence);
             return config.statuses.in_place_of(refusal.status);
         }
     };
-    let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: in_foreground.is_some() };
+    let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: handed_over.is_some(), shares_group };
     drop(terminal);
     close_all_but_stderr();
     leave_working_directory();
@@ -53,8 +57,20 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             rewrites: config.rewrites,
             pre_stop_sleep: config.pre_stop_sleep,
             grace_period: config.grace_period,
+            orphans: config.orphans,
         }),
-        hands: Hands { config, command, job, ended: None, stop_signal: None, stop_forwarded: false },
+        hands: Hands {
+            config,
+            command,
+            job,
+            others: Others::of_us(),
+            ended: None,
+            over: false,
+            stop: None,
+            group_was_told: false,
+            killing: false,
+        },
+        strangers_left: false,
     };
     if let Some((parent, true)) = parent {
         supervisor.event(Event::Signal(parent.death_notice()));
@@ -97,7 +113,14 @@ impl fmt::Display for Command {
 struct Supervisor<'a> {
     machine: Machine,
     hands: Hands<'a>,
+    /// There is no child left to wait for, but other processes of the namespace are.
+    strangers_left: bool,
 }
+
+/// How often sexton looks whether processes are gone that are not its children: those that an
+/// engine's exec put into the container, whose end the kernel does not tell PID 1. Only while the
+/// command is gone, nobody else is left, and orphans are not to be left.
+const STRANGERS: Duration = Duration::from_millis(100);
 
 impl Supervisor<'_> {
     /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.
@@ -120,17 +143,18 @@ impl Supervisor<'_> {
                 None if self.machine.wake_at().is_some() => self.event(Event::Tick),
                 None => {}
             }
-            if children_changed {
+            if children_changed || self.strangers_left {
                 children_changed = self.reap();
             }
-            if let Some(status) = self.hands.ended {
-                return self.hands.leave(status);
+            if self.hands.over {
+                return self.hands.leave();
             }
         }
     }
 
     fn time_left(&self) -> Option<Duration> {
-        self.machine.wake_at().map(|moment| moment.saturating_sub(monotonic_now()))
+        let left = self.machine.wake_at().map(|moment| moment.saturating_sub(monotonic_now()));
+        if self.strangers_left { Some(left.unwrap_or(STRANGERS).min(STRANGERS)) } else { left }
     }
 
     fn event(&mut self, event: Event) {
@@ -139,7 +163,7 @@ impl Supervisor<'_> {
 
     fn signal(&mut self, received: Received) {
         debug!("received {} from {}", received.signal, Sender(&received));
-        if received.is_our_own(own_pid()) {
+        if received.is_our_own(own_pid()) || self.hands.job.has_been_sent_to_command(&received) {
             return;
         }
         if received.signal == Signal::CONT {
@@ -160,6 +184,17 @@ impl Supervisor<'_> {
                 self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
             }
         });
+        if more == Reaping::Nothing && self.hands.killing {
+            // What escaped is our child by now: its parent is dead.
+            self.hands.kill_others();
+        }
+        self.strangers_left = false;
+        if more == Reaping::NoChildren && self.hands.ended.is_some() {
+            self.strangers_left = self.hands.job.is_init && !self.hands.others.none_in_namespace();
+            if !self.strangers_left {
+                self.event(Event::Alone);
+            }
+        }
         more == Reaping::More
     }
 }
@@ -169,12 +204,18 @@ struct Hands<'a> {
     config: &'a Config,
     command: Command,
     job: Job,
-    /// How the command ended, and that it is time to leave.
+    /// The processes that are left when the command is gone.
+    others: Others,
+    /// How the command ended.
     ended: Option<Ended>,
+    /// It is time to leave.
+    over: bool,
     /// The first stop signal.
-    stop_signal: Option<Received>,
-    /// The command has got it.
-    stop_forwarded: bool,
+    stop: Option<Received>,
+    /// A stop signal went to the whole process group of the command.
+    group_was_told: bool,
+    /// The grace period is over and all that is left is to be killed.
+    killing: bool,
 }
 
 /// How the supervision ended.
@@ -182,8 +223,6 @@ struct Hands<'a> {
 enum Ended {
     Exited(u8),
     Killed(Signal),
-    /// SIGKILL did not help.
-    Abandoned,
 }
 
 impl Hands<'_> {
@@ -212,10 +251,20 @@ impl Hands<'_> {
     fn act(&mut self, action: Action) {
         match action {
             Action::ShutdownBegins(received) => self.shutdown_begins(received),
-            Action::Forward(received) => {
+            Action::Forward(received) | Action::ForwardStop(received) if self.ended.is_some() => {
+                self.signal_others(&received, None);
+            }
+            Action::Forward(received) => self.forward(&received),
+            Action::ForwardStop(received) => {
+                self.group_was_told |= self.config.group;
                 self.forward(&received);
-                let stop = self.stop_signal.and_then(|stop| self.config.rewrites.apply(stop.signal));
-                self.stop_forwarded |= stop == Some(received.signal);
+            }
+            Action::StopOrphans(received) => {
+                let spared = self.group_was_told.then_some(self.command.pid);
+                self.signal_others(&received, spared);
+                if self.config.grace_period.is_none() {
+                    info!("without a grace period sexton waits for them for ever");
+                }
             }
             Action::Drop(received) => info!("dropped {}: a rewrite says so", received.signal),
             Action::Continue => {
@@ -236,15 +285,14 @@ impl Hands<'_> {
                     self.command,
                     format_duration(KILL_TIMEOUT)
                 );
-                self.ended = Some(Ended::Abandoned);
+                self.over = true;
             }
-            // `see` has taken down how it ended.
-            Action::Exit => {}
+            Action::Exit => self.over = true,
         }
     }
 
     fn shutdown_begins(&mut self, received: Received) {
-        self.stop_signal = Some(received);
+        self.stop = Some(received);
         let sleep = self.config.pre_stop_sleep;
         if sleep.is_zero() {
             info!("shutdown begins: {} from {}", received.signal, Sender(&received));
@@ -258,12 +306,30 @@ impl Hands<'_> {
         }
     }
 
+    /// Sends a signal to all that is left, but for the process group `spared`.
+    fn signal_others(&self, received: &Received, spared: Option<i32>) {
+        let signal = received.signal;
+        match self.others.signal(received, spared) {
+            Ok(0) if spared.is_none() => debug!("nobody is left to be sent {signal}"),
+            Ok(count) => info!("sent {signal} to {count} processes that {} left", self.command),
+            Err(NoProc) if self.job.is_init => {
+                // Without the means to tell one from the other: all that the kernel finds.
+                let _ = send(-1, received);
+                warn!("there is no usable /proc: sent {signal} to every process, some may get it twice");
+            }
+            Err(NoProc) => {
+                let _ = send_to_orphaned_group(self.command.pid, received);
+                warn!("there is no usable /proc: sent {signal} to the process group of {} alone", self.command);
+            }
+        }
+    }
+
     fn forward(&self, received: &Received) {
         let pid = self.command.pid;
         let sent = if self.config.group { send_to_group(pid, received) } else { send(pid, received) };
         let signal = received.signal;
         match sent {
-            Ok(()) if self.stop_signal.is_some() => info!("forwarded {signal} to {}", self.command),
+            Ok(()) if self.stop.is_some() => info!("forwarded {signal} to {}", self.command),
             Ok(()) => debug!("forwarded {signal} to {}", self.command),
             Err(SendError::WithoutValue(errno)) => {
                 warn!("forwarded {signal} to {} without its value: {}", self.command, errno.desc());
@@ -281,10 +347,10 @@ impl Hands<'_> {
     /// The command is dead and not reaped yet, so its group is still its own. Each process of the
     /// group gets the stop signal once: now, unless it had it together with the command.
     fn stop_group(&mut self) {
-        if !self.stop_forwarded
+        if !self.group_was_told
             && let Some(signal) = self.config.rewrites.apply(Signal::TERM)
         {
-            self.stop_forwarded = true;
+            self.group_was_told = true;
             info!("{} is dead: {signal} to the rest of its process group", self.command);
             // Refused where there is nobody left, and that is well.
             let _ = send_to_group(self.command.pid, &by_sexton(signal));
@@ -296,23 +362,36 @@ impl Hands<'_> {
             "{} did not stop within {} of {}; killed with SIGKILL",
             self.command,
             format_duration(self.config.grace_period.unwrap_or_default()),
-            self.stop_signal.map_or(Signal::TERM, |received| received.signal)
+            self.stop.map_or(Signal::TERM, |received| received.signal)
         );
-        self.forward(&by_sexton(Signal::KILL));
+        if self.ended.is_none() {
+            self.forward(&by_sexton(Signal::KILL));
+        }
+        self.kill_others();
+    }
+
+    /// SIGKILL to all that is left, unless orphans are to be left.
+    fn kill_others(&mut self) {
+        self.killing = self.config.orphans != Orphans::Leave;
+        if self.killing && self.others.kill(self.command.pid).is_err() {
+            self.killing = false;
+            warn!("there is no usable /proc: processes that {} left may survive", self.command);
+        }
     }
 
     /// Leaves things as they were found, and says how the command ended.
-    fn leave(&self, ended: Ended) -> u8 {
+    fn leave(&self) -> u8 {
         self.job.ended(self.command.pid);
+        // Without an end of its own it was left behind in spite of SIGKILL.
+        let ended = self.ended.unwrap_or(Ended::Killed(Signal::KILL));
         let status = match ended {
             Ended::Exited(status) => status,
             Ended::Killed(signal) => exit_status::KILLED_BASE + signal.number() as u8,
-            Ended::Abandoned => exit_status::KILLED_BASE + Signal::KILL.number() as u8,
         };
         if self.config.expected_exits.contains(status) {
             return 0;
         }
-        if let (Ended::Killed(signal), true) = (ended, self.config.reraise) {
+        if let (Some(Ended::Killed(signal)), true) = (self.ended, self.config.reraise) {
             die_by(signal);
         }
         status
@@ -330,13 +409,25 @@ struct Job {
     has_terminal: bool,
     /// The command's process group was given the foreground.
     handed_over: bool,
+    /// The command is in our own process group.
+    shares_group: bool,
 }
 
 impl Job {
+    /// What the terminal sends goes to a whole process group.
+    fn has_been_sent_to_command(&self, received: &Received) -> bool {
+        self.shares_group && !received.is_from_process()
+    }
+
     /// The command was stopped. Returns whether it is to go on at once.
     fn command_stopped(&self, command: i32, signal: Signal) -> bool {
         let by_terminal = matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU);
         if !self.has_terminal || !by_terminal {
+            return false;
+        }
+        if self.shares_group {
+            // Everybody in the group was sent the same, and stops by itself.
+            suspend_self(false);
             return false;
         }
         if signal != Signal::TSTP && self.hand_over(command) {
@@ -363,7 +454,7 @@ impl Job {
 
     /// Somebody continues us, and so the command, which needs the terminal if we have it.
     fn continued(&self, command: i32) {
-        if self.has_terminal && !self.is_init {
+        if self.has_terminal && !self.is_init && !self.shares_group {
             self.hand_over(command);
         }
     }
@@ -376,6 +467,7 @@ impl Job {
     fn ended(&self, command: i32) {
         if self.has_terminal
             && !self.is_init
+            && !self.shares_group
             && let Some(terminal) = Terminal::controlling()
         {
             terminal.take_back(Some(command));

@@ -46,6 +46,7 @@ fn delays_during(run: &mut Running, over: &dyn Fn(&str) -> bool) -> Vec<Duration
         run.queue(signal, 1);
         loop {
             let line = run.line();
+            assert!(line != "no process", "the storm could not be made: has the machine too few pids?");
             if over(&line) {
                 return delays;
             }

@@ -224,5 +224,5 @@ fn the_first_system_call_of_sexton_blocks_every_signal() {
     let trace = trace.expect("strace is missing: apt-get install strace");
     let text = String::from_utf8_lossy(&trace.stderr).into_owned();
     let mut calls = text.lines().skip_while(|line| !line.starts_with("execve(")).skip(1);
-    assert_eq!(calls.next(), Some("rt_sigprocmask(SIG_SETMASK, ~[], [], 8) = 0"), "{text}");
+    assert!(calls.next().is_some_and(|call| call.starts_with("rt_sigprocmask(SIG_SETMASK, ~[], ")), "{text}");
 }

@@ -44,11 +44,9 @@ fn an_interactive_shell_has_job_control_and_control_z_and_fg_work_in_it() {
             let mut run = on_terminal(place, &terminal, shell);
             terminal.type_keys("PS1='pro''mpt> '\n");
             terminal.wait_for("prompt> ");
-            // ^C at the prompt ends nothing.
-            terminal.type_keys("half-typed");
-            terminal.wait_for("half-typed");
-            terminal.type_keys("\u{3}");
-            terminal.wait_for("prompt> ");
+            // ^C at the prompt ends nothing. bash shows its prompt a moment before it handles the
+            // key, and loses what comes in between.
+            terminal.type_until("\u{3}", "prompt> ");
             // ^C ends what runs in the foreground.
             terminal.type_keys("cat; echo after-$((40+2))\n");
             terminal.wait_for_foreground("cat");
@@ -187,5 +185,123 @@ fn a_script_that_ran_sexton_has_the_terminal_again_afterwards() {
         terminal.wait_for("prompt> ");
         terminal.type_keys("exit 9\n");
         run.status();
+    }
+}
+
+#[test]
+fn a_pipeline_shares_the_terminal_and_control_c_reaches_each_process_once() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        let probe = probe_binary();
+        let probe = probe.display();
+        // The last of them reads from the terminal, as a pager does.
+        let pager = "{ trap '' INT QUIT; read x </dev/tty; echo got-$x; cat; }";
+        terminal.type_keys(&format!("{probe} record 3 0 | $SEXTON {probe} record 3 0 | {pager}\n"));
+        terminal.type_keys("it\n");
+        terminal.wait_for("got-it");
+        terminal.wait_for("ready");
+        assert_ne!(terminal.foreground(), run.pid);
+        terminal.type_keys("\u{3}");
+        terminal.wait_for("signal 2 code 128 ");
+        terminal.type_keys("\u{1c}");
+        let between = terminal.wait_for("signal 3 code 128 ");
+        assert_eq!(between.matches("signal").count(), 1, "{between}");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+    }
+}
+
+#[test]
+fn in_a_script_control_c_ends_the_script_and_the_command_gets_it_once() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        let probe = probe_binary();
+        terminal.type_keys(&format!("sh -c '$SEXTON {} record 3 0; echo goes-on'\n", probe.display()));
+        terminal.wait_for("ready");
+        terminal.type_keys("\u{3}");
+        terminal.wait_for("signal 2 code 128 ");
+        terminal.type_keys("\u{1c}");
+        let between = terminal.wait_for("signal 3 code 128 ");
+        assert_eq!(between.matches("signal").count(), 1, "{between}");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+    }
+}
+
+#[test]
+fn control_z_stops_a_whole_pipeline_and_fg_continues_it() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys("cat | $SEXTON sed -u s/a/b/ | cat\n");
+        wait_until("the pipeline runs", || {
+            let name_is = |pid: &i32, name: &str| harness::proc_status(*pid, "Name").as_deref() == Some(name);
+            let all = harness::descendants(run.pid);
+            all.iter().filter(|pid| name_is(pid, "cat")).count() == 2 && all.iter().any(|pid| name_is(pid, "sed"))
+        });
+        for round in 0..3 {
+            terminal.type_keys(&format!("ax{round}\n"));
+            terminal.wait_for(&format!("bx{round}"));
+            terminal.type_keys("\u{1a}");
+            terminal.wait_for("Stopped");
+            terminal.wait_for("prompt> ");
+            terminal.type_keys("fg\n");
+            wait_until("the job has the foreground", || terminal.foreground() != run.pid);
+        }
+        terminal.type_keys("ay\n");
+        terminal.wait_for("by");
+        terminal.type_keys("\u{4}");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+    }
+}
+
+#[test]
+fn when_the_terminal_goes_away_the_command_is_told_and_sexton_ends() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let run = shell_on_terminal(&mut terminal, shell);
+        let (reader, writer) = harness::pipe();
+        let writer_path = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&writer));
+        terminal.type_keys(&format!("$SEXTON {} record 1 0 > {writer_path}\n", probe_binary().display()));
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(std::fs::File::from(reader)));
+        assert!(lines.next().unwrap().unwrap().starts_with("ready"));
+        drop(writer);
+        let sexton: Vec<i32> = harness::children(run.pid);
+        drop(terminal);
+        let told = lines.next().unwrap().unwrap();
+        assert!(told.starts_with("signal 1 "), "{shell:?}: {told}");
+        wait_until("sexton ends", || {
+            sexton.iter().all(|pid| harness::proc_status(*pid, "State").is_none_or(|s| s.starts_with('Z')))
+        });
+    }
+}
+
+#[test]
+fn a_program_in_raw_mode_survives_suspend_and_resume() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        // Like an editor: raw mode, ^Z itself restores the terminal and stops, SIGCONT sets it again.
+        let editor = "stty raw -echo; trap \"stty raw -echo; echo back\" CONT; echo in; \
+                      dd bs=1 count=1 2>/dev/null >/dev/null; stty sane; kill -TSTP $$; \
+                      dd bs=1 count=1 2>/dev/null >/dev/null; stty sane; echo out";
+        terminal.type_keys(&format!("$SEXTON bash -c '{editor}'\n"));
+        terminal.wait_for("\nin\n");
+        terminal.type_keys("z");
+        terminal.wait_for("Stopped");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("fg\n");
+        terminal.wait_for("back");
+        terminal.type_keys("q");
+        terminal.wait_for("out");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
     }
 }

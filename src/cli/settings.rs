@@ -7,7 +7,7 @@ use humantime::format_duration;
 use log::LevelFilter;
 
 use super::{UsageError, quoted};
-use crate::config::Config;
+use crate::config::{Config, Orphans};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::Environment;
 
@@ -64,7 +64,7 @@ pub(super) const SIGNALS: &str = "Signals";
 pub(super) const PROCESSES: &str = "Processes and exit status";
 
 /// All of them but those that say how much is logged, which work together ([`log_level`]).
-pub(super) static SETTINGS: [Setting; 11] = [
+pub(super) static SETTINGS: [Setting; 13] = [
     Setting {
         long: "grace-period",
         short: None,
@@ -111,6 +111,23 @@ pub(super) static SETTINGS: [Setting; 11] = [
             for value in values {
                 config.stop_signals = config.stop_signals.with(catchable(value)?);
             }
+            Ok(())
+        },
+    },
+    Setting {
+        long: "orphans",
+        short: None,
+        variable: "SEXTON_ORPHANS",
+        value: "POLICY",
+        kind: Kind::Value,
+        heading: SHUTDOWN,
+        help: "What becomes of what the command leaves running: leave (default), wait, stop",
+        more: "leave: exit at once; as PID 1 the kernel kills the rest.\n\
+               wait: stay until none is left; signals go to them.\n\
+               stop: send them the stop signal, and SIGKILL when the grace period is over. When\n\
+               the command exits by itself, they have a grace period of their own.",
+        apply: |config, values| {
+            config.orphans = one(values, orphans)?;
             Ok(())
         },
     },
@@ -162,6 +179,20 @@ pub(super) static SETTINGS: [Setting; 11] = [
         more: "A parent that is dead already counts too; one of its threads does not.",
         apply: |config, values| {
             config.parent_death_signal = Some(one(values, signal)?);
+            Ok(())
+        },
+    },
+    Setting {
+        long: "die-with-sexton",
+        short: None,
+        variable: "SEXTON_DIE_WITH_SEXTON",
+        value: "",
+        kind: Kind::Switch,
+        heading: PROCESSES,
+        help: "Have the kernel kill the command if sexton itself is killed",
+        more: "As PID 1 it does so anyway, with all that is in the container.",
+        apply: |config, values| {
+            config.die_with_sexton = one(values, switch)?;
             Ok(())
         },
     },
@@ -421,6 +452,15 @@ pub(super) fn split_rewrite(text: &str) -> Result<(&str, Option<Signal>), String
     };
     let to = if to == "0" || to.eq_ignore_ascii_case("none") { None } else { Some(signal(to)?) };
     Ok((from, to))
+}
+
+fn orphans(text: &str) -> Result<Orphans, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "leave" => Ok(Orphans::Leave),
+        "wait" => Ok(Orphans::Wait),
+        "stop" => Ok(Orphans::Stop),
+        _ => Err(format!("{text:?} is no policy; give leave, wait or stop")),
+    }
 }
 
 fn switch(text: &str) -> Result<bool, String> {

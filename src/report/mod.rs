@@ -3,6 +3,9 @@
 //! The lines carry no time and no colour: engines add the one and show the other as garbage.
 
 pub mod exec;
+pub mod file;
+mod limits;
+mod path;
 
 use std::ffi::CStr;
 use std::fmt::{self, Write as _};

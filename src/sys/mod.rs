@@ -7,9 +7,13 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("sexton reads the kernel's signal structures in their 64-bit layout");
 
+mod cgroup;
 mod descriptors;
 mod entry;
+mod file;
 mod first;
+mod mounts;
+mod orphans;
 mod output;
 mod parent;
 mod process;
@@ -18,12 +22,16 @@ mod signals;
 mod spawn;
 mod terminal;
 
+pub use cgroup::cgroups;
 pub use descriptors::{close_all_but_stderr, leave_working_directory};
 pub use entry::{Args, Environment, Start, start};
+pub use file::{demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, open, read_at, read_text};
+pub use mounts::{Mount, mount_point, mounts};
+pub use orphans::{NoProc, Others, Process};
 pub use output::{write_stderr, write_stdout};
 pub use parent::Parent;
-pub use process::{become_subreaper, die_by, monotonic_now, own_pid};
+pub use process::{become_subreaper, die_by, monotonic_now, own_pid, own_status, process_limit, stack_limit};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
-pub use signals::{Inbox, Inherited, SendError, send, send_to_group, stop_self, suspend_self};
+pub use signals::{Inbox, Inherited, SendError, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self};
 pub use spawn::{Failure, Launch, spawn};
-pub use terminal::{Terminal, leave_terminal};
+pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::signal::Signal;
@@ -39,4 +39,26 @@ pub fn die_by(signal: Signal) {
         return;
     }
     let _ = signal_hook::low_level::emulate_default_handler(signal.number());
+}
+
+/// A set from /proc/self/status that is written in hexadecimal digits, like `CapEff`.
+pub fn own_status(field: &str) -> Option<u64> {
+    let text = super::file::read_text("/proc/self/status")?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    u64::from_str_radix(value.trim(), 16).ok()
+}
+
+/// How many processes our uid may have (RLIMIT_NPROC), if there is a limit.
+pub fn process_limit() -> Option<u64> {
+    limit(Resource::RLIMIT_NPROC)
+}
+
+/// The limit on the stack (RLIMIT_STACK), if there is one, in bytes.
+pub fn stack_limit() -> Option<u64> {
+    limit(Resource::RLIMIT_STACK)
+}
+
+fn limit(resource: Resource) -> Option<u64> {
+    let (soft, _) = getrlimit(resource).ok()?;
+    (soft != RLIM_INFINITY).then_some(soft)
 }

@@ -204,6 +204,43 @@ pub fn send_to_group(pid: i32, received: &Received) -> Result<(), SendError> {
     result
 }
 
+/// Sends a signal to the process group that a reaped child led, if it is still there.
+///
+/// # Errors
+///
+/// `Refused(ESRCH)` when no child of ours is in it: its number may be another's by now.
+pub fn send_to_orphaned_group(group: i32, received: &Received) -> Result<(), SendError> {
+    let (id, flags) = (group.cast_unsigned(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT);
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: `info` is a siginfo_t; WNOWAIT leaves every child as it is (waitid(2)).
+    if unsafe { libc::waitid(libc::P_PGID, id, info.as_mut_ptr(), flags) } != 0 {
+        return Err(SendError::Refused(Errno::ESRCH));
+    }
+    kill(-group, received.signal).map_err(SendError::Refused)
+}
+
+/// Sends a signal to a process that is no child of ours, if it still is who it was when the pidfd
+/// was opened: a pid that its parent reaped may be another process.
+///
+/// # Errors
+///
+/// `ENOSYS` and the like where there are no pidfds (Linux 5.3; pidfd_open(2)), `ESRCH` when the
+/// process is gone.
+pub(super) fn kill_by_pidfd(pid: i32, received: &Received, is_the_same: impl FnOnce() -> bool) -> Result<(), Errno> {
+    // SAFETY: takes two integers.
+    let pidfd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let info: *const SigInfo = ptr::null();
+    let mut sent = Err(Errno::ESRCH);
+    if is_the_same() {
+        // SAFETY: takes integers; a null info stands for that of kill(2).
+        let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, received.signal.number(), info, 0) };
+        sent = Errno::result(result).map(drop);
+    }
+    // SAFETY: the descriptor was opened above and nobody else has it.
+    unsafe { libc::close(pidfd as i32) };
+    sent
+}
+
 /// The value is worth a try, the signal is a must: falls back to `plain` on any error
 /// (no queue room, an old kernel, a seccomp profile).
 fn without_value(sent: i64, plain: impl FnOnce() -> Result<(), Errno>) -> Result<(), SendError> {

@@ -28,10 +28,14 @@ pub struct Launch<'a> {
     pub environment: Environment,
     /// The signal state it gets.
     pub inherited: Inherited,
-    /// The terminal of which it gets the foreground.
+    /// It leads a process group of its own.
+    pub own_group: bool,
+    /// The terminal of which its group gets the foreground.
     pub terminal: Option<&'a Terminal>,
     /// It leads a session of its own, with its stdin as the controlling terminal if that is one.
     pub new_session: bool,
+    /// Have the kernel kill it when sexton dies.
+    pub die_with_sexton: bool,
 }
 
 /// Why the command was not started.
@@ -62,8 +66,9 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
     let errno = AtomicI32::new(0);
     let candidate = AtomicUsize::new(0);
     let mut stack = vec![0; STACK_SIZE];
+    let sexton = own_pid();
     let child = || -> isize {
-        let refused = become_command(launch, &environment);
+        let refused = become_command(launch, &environment, sexton);
         errno.store(refused.0 as i32, Ordering::Relaxed);
         candidate.store(refused.1, Ordering::Relaxed);
         if launch.new_session {
@@ -87,16 +92,28 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
 }
 
 /// In the child. Returns only when exec is refused: why, and for which candidate.
-fn become_command(launch: &Launch<'_>, environment: &WithListenPid) -> (Errno, usize) {
+fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32) -> (Errno, usize) {
     if launch.new_session {
         lead_session();
-    } else {
+    } else if launch.own_group {
         // SAFETY: takes integers. A fresh child leads no session, so it cannot be refused.
         unsafe { libc::setpgid(0, 0) };
     }
     if let Some(terminal) = launch.terminal {
         // SAFETY: takes integers. SIGTTOU is still blocked, so we are not stopped by it.
         unsafe { libc::tcsetpgrp(terminal.raw(), own_pid()) };
+    }
+    if launch.die_with_sexton {
+        // Not inherited by what the command starts, and undone by the exec of a set-user-ID
+        // program (PR_SET_PDEATHSIG(2const)).
+        // SAFETY: takes integers.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+        // If sexton was killed before that call, the kernel will not tell.
+        // SAFETY: takes nothing.
+        if unsafe { libc::getppid() } != sexton {
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(128 + libc::SIGKILL) };
+        }
     }
     environment.write(own_pid());
     launch.inherited.hand_on();

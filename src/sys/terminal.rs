@@ -7,7 +7,10 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
-use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+use nix::sys::stat::{SFlag, fstat};
+use nix::unistd::{Pid, getpgrp, getsid, tcgetpgrp, tcsetpgrp};
+
+use super::process::own_pid;
 
 /// The controlling terminal.
 ///
@@ -89,6 +92,23 @@ impl Terminal {
 pub fn leave_terminal() {
     // SAFETY: takes integers; refused where stdin is no controlling terminal of ours.
     unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) };
+}
+
+/// Whether others share our process group: we do not lead it, as in a script, or read from or write
+/// to a pipe, as in `producer | sexton consumer | pager`.
+///
+/// Those that a shell is still to start cannot be seen, but their pipe can.
+pub fn is_one_of_several() -> bool {
+    let is_pipe = |descriptor: BorrowedFd<'_>| {
+        fstat(descriptor)
+            .is_ok_and(|status| SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO)
+    };
+    getpgrp().as_raw() != own_pid() || inherited_descriptors().take(2).any(is_pipe)
+}
+
+/// Whether we lead our session, as what an engine starts on a terminal does.
+pub fn leads_session() -> bool {
+    getsid(None).is_ok_and(|session| session.as_raw() == own_pid())
 }
 
 fn is(error: &io::Error, errno: Errno) -> bool {

@@ -426,8 +426,10 @@ pub fn readable(descriptor: i32, patience: Duration) -> bool {
 
 /// Whether the process sleeps in its wait for a signal: it has done all there was to do.
 pub fn is_waiting(pid: i32) -> bool {
-    let syscall = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-    syscall.split(' ').next() == Some(&libc::SYS_rt_sigtimedwait.to_string())
+    let sleeps = || proc_status(pid, "State").is_some_and(|state| state.starts_with('S'));
+    let syscall = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    // A mere look for signals is the same system call, but does not sleep.
+    sleeps() && syscall().split(' ').next() == Some(&libc::SYS_rt_sigtimedwait.to_string()) && sleeps()
 }
 
 /// A pseudo-terminal: what a person has in front of them.
@@ -486,17 +488,38 @@ impl Terminal {
         });
     }
 
+    /// Types these keys, again every second, until this text is shown.
+    #[track_caller]
+    pub fn type_until(&mut self, keys: &str, text: &str) {
+        let mut tries = 0;
+        loop {
+            self.type_keys(keys);
+            if self.wait_for_within(text, Duration::from_secs(1)).is_some() {
+                return;
+            }
+            tries += 1;
+            assert!(tries < 30, "{text:?} is not shown after {keys:?}, but: {:?}", self.shown);
+        }
+    }
+
     /// Reads on until this text is shown, and forgets all up to its end.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let seen = self.wait_for_within(text, PATIENCE);
+        seen.unwrap_or_else(|| panic!("{text:?} is not shown, but: {:?}", self.shown))
+    }
+
+    fn wait_for_within(&mut self, text: &str, patience: Duration) -> Option<String> {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(at) = self.shown.find(text) {
                 let rest = self.shown.split_off(at + text.len());
-                return std::mem::replace(&mut self.shown, rest);
+                return Some(std::mem::replace(&mut self.shown, rest));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(readable(self.master.as_raw_fd(), left), "{text:?} is not shown, but: {:?}", self.shown);
+            if !readable(self.master.as_raw_fd(), left) {
+                return None;
+            }
             let mut bytes = [0; 4096];
             let length = self
                 .master

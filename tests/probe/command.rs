@@ -121,6 +121,7 @@ pub fn orphans(count: i32, lifetime: i32) -> i32 {
             unsafe { libc::_exit(0) };
         }
         if pid < 0 {
+            say!("no process");
             return 97;
         }
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
@@ -161,6 +162,61 @@ pub fn orphaned(program: &[OsString]) -> i32 {
     95
 }
 
+/// `server MS`: as a server does, cleans up for so long when SIGTERM or SIGINT comes, and says so:
+/// `clean N` with how often one came.
+pub fn server(clean_up: i32) -> i32 {
+    raw::set_mask(u64::MAX);
+    say!("ready {}", unsafe { libc::getpid() });
+    let is_stop = |signal| signal == libc::SIGTERM || signal == libc::SIGINT;
+    while !is_stop(raw::wait_for_signal().signal) {}
+    unsafe { libc::usleep(clean_up as u32 * 1000) };
+    let mut times = 1;
+    while (1..=64).any(|signal| is_stop(signal) && raw::pending() & 1 << (signal - 1) != 0) {
+        times += u32::from(is_stop(raw::wait_for_signal().signal));
+    }
+    say!("clean {times}");
+    0
+}
+
+/// `sleepers COUNT`: leaves so many processes that sleep until a signal ends them, says `left`,
+/// and exits with 3.
+pub fn sleepers(count: i32) -> i32 {
+    for _ in 0..count {
+        match unsafe { libc::fork() } {
+            0 => loop {
+                unsafe { libc::pause() };
+            },
+            pid if pid < 0 => return 97,
+            _ => {}
+        }
+    }
+    say!("left");
+    3
+}
+
+/// `bomb COUNT`: makes COUNT processes, each of which ignores SIGTERM, leaves its session and, over
+/// and over, is replaced by a child of its own; says `ready` and exits with 0. Should sexton not end
+/// them, they end after 20 seconds, so that the machine survives the failure.
+pub fn bomb(count: i32) -> i32 {
+    raw::set_ignored(libc::SIGTERM, true);
+    let end = monotonic_nanoseconds() + 20_000_000_000;
+    for _ in 0..count {
+        if unsafe { libc::fork() } == 0 {
+            unsafe { libc::setsid() };
+            while monotonic_nanoseconds() < end {
+                match unsafe { libc::fork() } {
+                    0 => drop(unsafe { libc::usleep(50_000) }),
+                    pid if pid > 0 => unsafe { libc::_exit(0) },
+                    _ => {}
+                }
+            }
+            unsafe { libc::_exit(0) };
+        }
+    }
+    say!("ready");
+    0
+}
+
 /// `accept`: as a socket-activated server does, checks LISTEN_PID and takes one connection from
 /// descriptor 3.
 pub fn accept() -> i32 {
@@ -182,6 +238,7 @@ pub fn setuid(uid: i32, rest: &[OsString]) -> i32 {
     match rest.first().and_then(|word| word.to_str()) {
         Some("record") => record(&rest[1..]),
         Some("ignore") => ignore(&rest[1..]),
+        Some("server") => server(number(rest, 1)),
         _ => 99,
     }
 }

@@ -111,6 +111,9 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                 "open" => check(libc::dup2(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR), number as i32), "dup2"),
                 "nofile" => limit(libc::RLIMIT_NOFILE, number as u64),
                 "nproc" => limit(libc::RLIMIT_NPROC, number as u64),
+                "stack" => limit(libc::RLIMIT_STACK, number as u64),
+                // The folder of a cgroup; 0 is whoever writes it.
+                "cgroup" => std::fs::write(format!("{value}/cgroup.procs"), "0").expect("joining a cgroup"),
                 "no-new-privs" => check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs"),
                 "uid" => {
                     check(libc::setgid(number as u32), "setgid");
@@ -118,6 +121,10 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                 }
                 // What a root that was given fewer capabilities has: its bounding set decides at exec.
                 "no-capability" => check(libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0), "PR_CAPBSET_DROP"),
+                "root" => {
+                    check(libc::chroot(CString::new(value.as_str()).unwrap().as_ptr()), "chroot");
+                    check(libc::chdir(c"/".as_ptr()), "chdir");
+                }
                 "cwd" => check(libc::chdir(CString::new(value.as_str()).unwrap().as_ptr()), "chdir"),
                 "setsid" => check(libc::setsid(), "setsid"),
                 // Makes the terminal behind this descriptor the controlling one.
@@ -127,6 +134,13 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                     let path = CString::new(value.as_str()).unwrap();
                     let hidden = libc::mount(c"none".as_ptr(), path.as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null());
                     check(hidden, "hiding a folder");
+                }
+                "noexec" => {
+                    let path = CString::new(value.as_str()).unwrap();
+                    let path = path.as_ptr();
+                    let mount = |flags| libc::mount(path, path, std::ptr::null(), flags, std::ptr::null());
+                    check(mount(libc::MS_BIND), "mounting a folder onto itself");
+                    check(mount(libc::MS_BIND | libc::MS_REMOUNT | libc::MS_NOEXEC), "making it noexec");
                 }
                 "no-proc" => {
                     let hidden =

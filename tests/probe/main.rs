@@ -34,11 +34,14 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "orphans" => command::orphans(command::number(rest, 0), command::number(rest, 1)),
         "zombies" => command::zombies(command::number(rest, 0)),
         "orphaned" => command::orphaned(rest),
+        "server" => command::server(command::number(rest, 0)),
+        "sleepers" => command::sleepers(command::number(rest, 0)),
+        "bomb" => command::bomb(command::number(rest, 0)),
         "accept" => command::accept(),
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run state record exit die ignore orphans zombies orphaned accept setuid"
+                "probe: unknown word {other:?}: run state record exit die ignore orphans zombies orphaned server sleepers bomb accept setuid"
             );
             99
         }

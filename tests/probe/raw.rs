@@ -14,6 +14,12 @@ pub fn mask() -> u64 {
     old
 }
 
+pub fn pending() -> u64 {
+    let mut set = 0_u64;
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &mut set, 8) };
+    set
+}
+
 /// The kernel's `struct sigaction`: enough of it for SIG_DFL and SIG_IGN.
 #[repr(C)]
 struct Action {

@@ -1,0 +1,77 @@
+//! What the kernel knows about a file that it does not want to execute.
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, eaccess};
+
+/// Whether we may execute this file: by its mode and its ACL, and its mount's `noexec`.
+pub fn may_execute(path: &Path) -> bool {
+    eaccess(path, AccessFlags::X_OK).is_ok()
+}
+
+/// Whether the file is on a mount on which nothing can be executed.
+pub fn is_on_noexec_mount(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|mount| mount.flags().contains(FsFlags::ST_NOEXEC))
+}
+
+/// The effective user id: what the kernel goes by.
+pub fn effective_uid() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+/// Opens a regular file for reading, and does not wait for it.
+///
+/// # Errors
+///
+/// All of open(2)'s.
+pub fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+/// At most so many bytes from this place of a file: fewer at its end, none after an error.
+pub fn read_at(file: &File, offset: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset.saturating_add(filled as u64)) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => filled += count,
+        }
+    }
+    bytes.truncate(filled);
+    bytes
+}
+
+/// The beginning of a file, as text: for those of /proc and /sys, which say how long they are
+/// only when they are read.
+pub fn read_text(path: impl AsRef<Path>) -> Option<String> {
+    /// Thousands of mounts.
+    const LIMIT: usize = 256 * 1024;
+    let bytes = read_at(&open(path.as_ref()).ok()?, 0, LIMIT);
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The capabilities that the file demands to be executed with (capabilities(7), "File
+/// capabilities"): only if it has the effective bit does the kernel refuse it for lack of one.
+pub fn demanded_capabilities(path: &Path) -> Option<u64> {
+    const EFFECTIVE: u32 = 1;
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // The longest version of `struct vfs_cap_data` (linux/capability.h), little-endian.
+    let mut data = [0_u8; 24];
+    // SAFETY: two C strings, and a buffer of this size.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), data.as_mut_ptr().cast(), data.len()) };
+    let word = |index: usize| {
+        let bytes = data.get(4 * index..4 * index + 4)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?))
+    };
+    let demands = length >= 12 && word(0)? & EFFECTIVE != 0;
+    // Permitted, inheritable, then the upper halves of both.
+    demands.then_some(u64::from(word(1)?) | u64::from(word(3)?) << 32)
+}

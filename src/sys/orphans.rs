@@ -1,0 +1,369 @@
+//! The processes that are left when the command is gone, found through `/proc`.
+//!
+//! No allocation: sexton may be doing this because the container is out of memory. What was seen
+//! is marked in bitmaps with a bit for each pid there can be, of which only the pages in use take
+//! memory.
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::process::own_pid;
+use super::signals::{SendError, kill, kill_by_pidfd, send};
+use crate::signal::{Received, Signal};
+
+/// One more than the largest pid on 64-bit Linux (`PID_MAX_LIMIT`, proc(5)).
+const PIDS: usize = 1 << 22;
+
+/// A set of pids.
+struct Marks([AtomicU64; PIDS / 64]);
+
+/// Processes that descend from us.
+static DESCENDANTS: Marks = Marks::none();
+/// Processes that got the signal of the pass that is going on.
+static SIGNALLED: Marks = Marks::none();
+
+impl Marks {
+    const fn none() -> Marks {
+        Marks([const { AtomicU64::new(0) }; PIDS / 64])
+    }
+
+    fn word(&self, pid: i32) -> Option<(&AtomicU64, u64)> {
+        let pid = usize::try_from(pid).ok()?;
+        Some((self.0.get(pid / 64)?, 1 << (pid % 64)))
+    }
+
+    fn has(&self, pid: i32) -> bool {
+        self.word(pid).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    /// Returns whether it is new.
+    fn add(&self, pid: i32) -> bool {
+        self.word(pid).is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+    }
+
+    /// Writes only where there is something: a page that was never written takes no memory.
+    fn clear(&self) {
+        for word in self.0.iter().filter(|word| word.load(Ordering::Relaxed) != 0) {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A process as `/proc/PID/stat` shows it (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid.
+    pub pid: i32,
+    /// Its parent's pid, in our namespace.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Its session.
+    pub session: i32,
+    /// `R`, `S`, `D`, `T`, `Z`…
+    pub state: u8,
+    name: [u8; 16],
+}
+
+impl Process {
+    /// The name of its executable, at most 15 bytes of it.
+    pub fn name(&self) -> &[u8] {
+        self.name.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// Whether it is dead, and only its own parent can reap it.
+    pub fn is_zombie(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.state == b'T'
+    }
+}
+
+/// `/proc` is missing, unreadable, or shows another PID namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoProc;
+
+/// The processes that sexton is the last to care for: as PID 1 all others of the namespace, also
+/// those that an engine's exec started; else all descendants.
+#[derive(Clone, Copy, Debug)]
+pub struct Others {
+    is_init: bool,
+}
+
+/// So many passes at most are made for processes that appear while we look. Each pass signals all
+/// it sees, so only what was forked in between is left for the next; and signals wait meanwhile.
+const PASSES: usize = 10;
+
+impl Others {
+    /// Those around us.
+    pub fn of_us() -> Others {
+        Others { is_init: own_pid() == 1 }
+    }
+
+    /// Shows each of them that is alive to `visit`.
+    ///
+    /// # Errors
+    ///
+    /// Without a usable `/proc` nobody is shown.
+    pub fn visit(self, mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
+        self.forget();
+        self.pass(|process| {
+            if !process.is_zombie() {
+                visit(process);
+            }
+        })
+    }
+
+    /// Whether there is none, not even a dead one that its parent did not reap. As PID 1 only:
+    /// elsewhere the kernel's word that we have no child is enough (wait(2), ECHILD).
+    pub fn none_in_namespace(self) -> bool {
+        // SAFETY: takes integers. Signal 0 to -1 asks whether anybody could be signalled (kill(2)).
+        let asked = unsafe { libc::kill(-1, 0) };
+        self.is_init && asked == -1 && Errno::last() == Errno::ESRCH
+    }
+
+    /// Sends each of them this signal once, those of the process group `spared` left out, and
+    /// SIGCONT to those that are stopped and could not act on it. Repeats until nobody new is
+    /// found. Returns how many were signalled.
+    ///
+    /// # Errors
+    ///
+    /// Without a usable `/proc`, and then nobody was.
+    pub fn signal(self, received: &Received, spared: Option<i32>) -> Result<usize, NoProc> {
+        self.forget();
+        let mut total = 0;
+        for _ in 0..PASSES {
+            let mut found = 0;
+            self.pass(|process| {
+                if !process.is_zombie() && Some(process.group) != spared && SIGNALLED.add(process.pid) {
+                    found += usize::from(send_to(process, received).is_ok());
+                    if process.is_stopped() {
+                        let _ = send_to(process, &Received { signal: Signal::CONT, code: libc::SI_USER, ..*received });
+                    }
+                }
+            })?;
+            if found == 0 {
+                break;
+            }
+            total += found;
+        }
+        Ok(total)
+    }
+
+    /// Kills all of them. As PID 1 the kernel does it in one step; elsewhere processes that fork
+    /// and exit faster than we look may be left, and it is to be called again while there are any.
+    ///
+    /// # Errors
+    ///
+    /// Without a usable `/proc`, and then nobody was killed.
+    pub fn kill(self, command: i32) -> Result<(), NoProc> {
+        if self.is_init {
+            // SAFETY: takes integers. All of our namespace but ourselves (kill(2)), and the kernel
+            // lets no fork slip through in between.
+            unsafe { libc::kill(-1, libc::SIGKILL) };
+            return Ok(());
+        }
+        // What is stopped does not fork, and, unlike what is killed, makes no room for others
+        // under a limit on processes. So first all are stopped, then all are killed.
+        self.send_uncatchable(Signal::STOP, command)?;
+        self.send_uncatchable(Signal::KILL, command)
+    }
+
+    /// Whole process groups at a time where that is safe, which lets no fork slip through and
+    /// reaches what was replaced by a child of its own since we looked.
+    fn send_uncatchable(self, signal: Signal, command: i32) -> Result<(), NoProc> {
+        let ours = own_pid();
+        let our_session = nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw);
+        self.forget();
+        for _ in 0..PASSES {
+            let mut found = false;
+            self.pass(|process| {
+                // A session that a descendant of ours leads has only descendants of ours in it, for
+                // no process can enter one. The groups of our own session may have others.
+                if process.session != our_session || process.group == command {
+                    if SIGNALLED.add(process.group) {
+                        found |= kill(-process.group, signal).is_ok();
+                    }
+                } else if !process.is_zombie() && SIGNALLED.add(process.pid) {
+                    found = true;
+                    let received = Received { signal, code: libc::SI_USER, pid: ours, uid: 0, value: 0 };
+                    let _ = send_to(process, &received);
+                }
+            })?;
+            if !found {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows each of them, also dead ones, to `visit` in one pass.
+    ///
+    /// A parent mostly has a lower pid than its children, comes first and is marked, so one pass
+    /// finds all; where pids have wrapped around, the next pass finds the rest. The marks stay
+    /// from pass to pass until [`Others::forget`].
+    fn pass(self, mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
+        let ours = own_pid();
+        each_process(|process| {
+            let is_theirs = self.is_init || process.parent == ours || DESCENDANTS.has(process.parent);
+            if process.pid != ours && is_theirs {
+                DESCENDANTS.add(process.pid);
+                visit(process);
+            }
+        })
+    }
+
+    /// A pid may be another process by now.
+    fn forget(self) {
+        DESCENDANTS.clear();
+        SIGNALLED.clear();
+    }
+}
+
+/// A child of ours keeps its pid until we reap it; of all others a pidfd makes sure.
+fn send_to(process: &Process, received: &Received) -> Result<(), SendError> {
+    let ours = own_pid();
+    if process.parent == ours || ours == 1 {
+        return send(process.pid, received);
+    }
+    let still_the_same = || read_process(process.pid).is_some_and(|now| now.name == process.name);
+    match kill_by_pidfd(process.pid, received, still_the_same) {
+        // An old kernel or a seccomp profile: the pid was there a moment ago.
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => {
+            kill(process.pid, received.signal).map_err(SendError::Refused)
+        }
+        done => done.map_err(SendError::Refused),
+    }
+}
+
+/// Room for some names of `/proc` at a time, aligned as `struct linux_dirent64` wants it.
+#[repr(align(8))]
+struct Entries([u8; 2048]);
+
+/// Calls `visit` for each process of `/proc`, in the order of their pids.
+fn each_process(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
+    if !shows_our_namespace() {
+        return Err(NoProc);
+    }
+    let proc = open(c"/proc", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+    let proc = proc.map_err(|_| NoProc)?;
+    let mut entries = Entries([0; 2048]);
+    loop {
+        let length = read_entries(&proc, &mut entries);
+        if length == 0 {
+            return Ok(());
+        }
+        // ino (8 bytes), off (8), reclen (2), type (1), name, NUL (getdents64(2)).
+        let mut rest = &entries.0[..length];
+        while rest.len() > 19 {
+            let size = usize::from(u16::from_ne_bytes([rest[16], rest[17]]));
+            let name = rest.get(19..size).unwrap_or_default();
+            if let Some(process) = pid_of(name).and_then(read_process) {
+                visit(&process);
+            }
+            rest = rest.get(size.max(20)..).unwrap_or_default();
+        }
+    }
+}
+
+/// Fills the buffer with directory entries and returns how many bytes; 0 at the end.
+fn read_entries(directory: &OwnedFd, entries: &mut Entries) -> usize {
+    let (descriptor, buffer, size) = (directory.as_raw_fd(), entries.0.as_mut_ptr(), entries.0.len());
+    // SAFETY: the buffer is `size` bytes, aligned for the entries.
+    let length = unsafe { libc::syscall(libc::SYS_getdents64, descriptor, buffer, size) };
+    usize::try_from(length).unwrap_or(0)
+}
+
+fn pid_of(name: &[u8]) -> Option<i32> {
+    let digits = name.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// A `/proc` of another PID namespace would name other processes by the same numbers.
+fn shows_our_namespace() -> bool {
+    let mut target = [0; 16];
+    // SAFETY: a C string, and a buffer with its size.
+    let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), target.as_mut_ptr().cast(), target.len()) };
+    usize::try_from(length).is_ok_and(|length| pid_of(&target[..length]) == Some(own_pid()))
+}
+
+/// Looks at `/proc/PID/stat`; `None` when there is no such process any more.
+fn read_process(pid: i32) -> Option<Process> {
+    let mut path = [0; 32];
+    std::io::Write::write_fmt(&mut &mut path[..], format_args!("/proc/{pid}/stat\0")).ok()?;
+    let file = open(CStr::from_bytes_until_nul(&path).ok()?, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let mut stat = [0; 256];
+    let length = nix::unistd::read(&file, &mut stat).ok()?;
+    parse_stat(&stat[..length])
+}
+
+/// `PID (NAME) STATE PPID PGRP …`, where the name may hold anything, parentheses too.
+fn parse_stat(stat: &[u8]) -> Option<Process> {
+    let opening = stat.iter().position(|byte| *byte == b'(')?;
+    let closing = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut name = [0; 16];
+    for (to, from) in name.iter_mut().zip(stat.get(opening + 1..closing)?) {
+        *to = *from;
+    }
+    let pid = std::str::from_utf8(stat.get(..opening)?).ok()?.trim().parse().ok()?;
+    let mut fields = stat.get(closing + 1..)?.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
+    let state = *fields.next()?.first()?;
+    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+    Some(Process { pid, parent: number()?, group: number()?, session: number()?, state, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_process_whose_name_looks_like_the_rest_of_the_line_is_read_right() {
+        let process = parse_stat(b"42 (a) R 7 (x) S 1 2 3 0 -1 4194560 100").unwrap();
+        assert_eq!((process.pid, process.state, process.parent), (42, b'S', 1));
+        assert_eq!((process.group, process.session), (2, 3));
+        assert_eq!(process.name(), b"a) R 7 (x");
+        let process = parse_stat(b"1 (fifteen--bytes-) Z 0 1 1 0 -1").unwrap();
+        assert_eq!(process.name(), b"fifteen--bytes-");
+        assert!(process.is_zombie());
+    }
+
+    #[test]
+    fn our_own_process_is_found() {
+        let mut seen = None;
+        each_process(|process| {
+            if process.pid == own_pid() {
+                seen = Some(*process);
+            }
+        })
+        .unwrap();
+        assert_eq!(seen.unwrap().parent, nix::unistd::getppid().as_raw());
+    }
+
+    #[test]
+    fn marks_hold_every_pid_there_can_be_and_no_other() {
+        static MARKS: Marks = Marks::none();
+        for pid in [0, 1, 63, 64, PIDS as i32 - 1] {
+            assert!(!MARKS.has(pid) && MARKS.add(pid) && !MARKS.add(pid) && MARKS.has(pid), "{pid}");
+        }
+        for pid in [-1, PIDS as i32, i32::MAX] {
+            assert!(!MARKS.add(pid) && !MARKS.has(pid), "{pid}");
+        }
+        MARKS.clear();
+        assert!(!MARKS.has(64));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_in_the_place_of_a_stat_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse_stat(&bytes);
+        }
+    }
+}

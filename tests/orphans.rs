@@ -1,0 +1,306 @@
+//! What the command leaves behind shuts down gracefully too, inside the same grace period.
+
+mod harness;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use harness::{BOTH, Place, Running, Sexton, Status, now, probe_binary, sexton_binary, wait_until};
+
+const STOP: [&str; 4] = ["--orphans", "stop", "--grace-period", "20s"];
+
+/// A shell that starts `server` in one of the ways people do; `SERVER` cleans up for 200 ms.
+fn start(place: Place, options: &[&str], shell: &str, script: &str) -> Running {
+    let server = format!("{} server 200", probe_binary().display());
+    let script = script.replace("SERVER", &server).replace("PROBE", probe_binary().to_str().unwrap());
+    Sexton::new(place).options(options).command([shell, "-c", &script])
+}
+
+/// Stops it and waits until each of `servers` servers has said that it cleaned up, once.
+#[track_caller]
+fn assert_clean(mut run: Running, what: &str, servers: usize) -> Status {
+    for _ in 0..servers {
+        run.wait_for_line("ready");
+    }
+    run.send(15);
+    for _ in 0..servers {
+        assert_eq!(run.wait_for_line("clean"), "clean 1", "{what}: the stop signal came more than once");
+    }
+    run.status()
+}
+
+#[test]
+fn every_form_of_entrypoint_shuts_down_gracefully_and_each_process_is_told_once() {
+    let forms: &[(&str, &str, &str, usize)] = &[
+        ("shell form", "sh", "SERVER", 1),
+        ("a shell with something to do afterwards", "bash", "SERVER; true", 1),
+        ("the same with dash", "sh", "SERVER; true", 1),
+        ("a pipeline", "sh", "SERVER | (trap '' TERM; cat)", 1),
+        ("both ends of a pipeline", "bash", "SERVER | SERVER 1>&2 2>/dev/null | SERVER", 1),
+        ("in the background", "sh", "SERVER & wait", 1),
+        ("a supervisor with workers", "bash", "SERVER & SERVER & SERVER & wait", 3),
+        ("two shells deep", "bash", "bash -c 'SERVER; true'; true", 1),
+    ];
+    for place in BOTH {
+        for (what, shell, script, servers) in forms {
+            let options = [&STOP[..], &["--group"]].concat();
+            let status = assert_clean(start(place, &options, shell, script), &format!("{place:?}, {what}"), *servers);
+            assert!(matches!(status, Status::Exited(0 | 143)), "{place:?}, {what}: {status:?}");
+        }
+    }
+}
+
+#[test]
+fn without_group_the_orphans_are_told_when_the_command_is_gone() {
+    for place in BOTH {
+        let status = assert_clean(start(place, &STOP, "bash", "SERVER; true"), "bash", 1);
+        assert_eq!(status, Status::Exited(143), "the shell's own end by SIGTERM");
+    }
+}
+
+#[test]
+fn daemons_that_left_the_group_the_session_or_their_user_are_found() {
+    for place in BOTH {
+        for options in [&STOP[..], &[&STOP[..], &["-g"]].concat()] {
+            // The command is the first server; the others are out of its reach.
+            let script = "setsid SERVER & (SERVER &) ; (setsid sh -c 'SERVER; true' &); PROBE setuid 65534 server 200 & exec SERVER";
+            let run = start(place, options, "bash", script);
+            assert_eq!(assert_clean(run, &format!("{place:?} {options:?}"), 5), Status::Exited(0));
+        }
+    }
+}
+
+#[test]
+fn orphans_of_a_command_that_exits_by_itself_are_stopped_and_the_status_stays_the_commands() {
+    for place in BOTH {
+        let mut run = start(place, &STOP, "sh", "setsid SERVER & read x; exit 7");
+        run.wait_for_line("ready");
+        drop(run.stdin.take());
+        assert_eq!(run.wait_for_line("clean"), "clean 1", "{place:?}");
+        assert_eq!(run.status(), Status::Exited(7), "{place:?}");
+    }
+}
+
+#[test]
+fn a_stubborn_orphan_is_killed_when_the_grace_period_is_over() {
+    for place in BOTH {
+        let mut run = start(
+            place,
+            &["--orphans", "stop", "--grace-period", "700ms"],
+            "sh",
+            "setsid PROBE ignore 15 & read x; exit 7",
+        );
+        let orphan = run.wait_for_line("ready");
+        let started = now();
+        drop(run.stdin.take());
+        assert_eq!(run.status(), Status::Exited(7), "{place:?}");
+        let took = now() - started;
+        assert!(took >= Duration::from_millis(700) && took < Duration::from_secs(4), "{place:?}: {took:?}");
+        if place == Place::Ordinary {
+            let pid = orphan.strip_prefix("ready ").unwrap().parse().unwrap();
+            assert!(!is_alive(pid), "the orphan is still there");
+        }
+    }
+}
+
+fn is_alive(pid: i32) -> bool {
+    harness::proc_status(pid, "State").is_some_and(|state| !state.starts_with('Z') && !state.starts_with('X'))
+}
+
+#[test]
+fn the_orphans_share_the_clock_of_the_command() {
+    for place in BOTH {
+        let options = ["--orphans", "stop", "--grace-period", "2s", "--pre-stop-sleep", "1s"];
+        let mut run = start(place, &options, "sh", "setsid PROBE ignore 15 & exec SERVER");
+        run.wait_for_line("ready");
+        run.wait_for_line("ready");
+        let sent = now();
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(0));
+        let took = now() - sent;
+        assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(4), "{place:?}: {took:?}");
+    }
+}
+
+#[test]
+fn with_wait_sexton_stays_until_none_is_left() {
+    for place in BOTH {
+        let mut run = start(place, &["--orphans", "wait"], "sh", "(sleep 0.3; echo last-line) & exit 4");
+        assert_eq!(run.line(), "last-line", "{place:?}");
+        assert_eq!(run.status(), Status::Exited(4));
+    }
+}
+
+#[test]
+fn with_wait_signals_go_to_what_is_left() {
+    for place in BOTH {
+        let mut run = start(place, &["--orphans", "wait"], "sh", "PROBE record 15 0 & read x; exit 4");
+        run.wait_for_line("ready");
+        let command = run.command_pid();
+        drop(run.stdin.take());
+        wait_until("the command is gone", || !harness::children(run.pid).contains(&command));
+        wait_until("sexton waits", || harness::is_waiting(run.pid));
+        run.send(libc::SIGHUP);
+        assert_eq!(run.recorded().signal, 1, "{place:?}");
+        run.send(15);
+        assert_eq!(run.recorded().signal, 15, "{place:?}");
+        assert_eq!(run.status(), Status::Exited(4));
+    }
+}
+
+#[test]
+fn a_fork_bomb_of_200_does_not_escape() {
+    // In a namespace of its own, whose end is the end of whatever escapes: but sexton is not its
+    // PID 1 and has to do it all by itself.
+    let script = format!(
+        "{} --orphans stop --grace-period 300ms -- {} bomb 200; echo status-$?; read x",
+        sexton_binary().display(),
+        probe_binary().display()
+    );
+    let mut run = Sexton::new(Place::Init).binary("/bin/sh").options(["-c", &script]).bare();
+    run.wait_for_line("ready");
+    let started = now();
+    assert_eq!(run.wait_for_line("status"), "status-0");
+    assert!(now() - started < Duration::from_secs(15), "they ended by themselves, not by sexton");
+    let left = harness::descendants(run.pid);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn ten_thousand_orphans_are_stopped_and_reaped_in_one_go() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).options(STOP).probe(["sleepers", "10000"]);
+        run.line();
+        assert_eq!(run.status(), Status::Exited(3), "{place:?}");
+    }
+}
+
+/// Processes that an engine's exec put into the namespace are no children of PID 1.
+#[test]
+fn what_was_put_into_the_namespace_from_outside_is_stopped_and_waited_for() {
+    let mut run = Sexton::new(Place::Init).options(STOP).probe(["record", "10", "6"]);
+    run.line();
+    let mut stranger = Command::new("nsenter")
+        .args(["-t", &run.pid.to_string(), "-p", "-m", "--"])
+        .arg(probe_binary())
+        .args(["server", "400"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("nsenter is missing: apt-get install util-linux");
+    let mut said = std::io::BufReader::new(stranger.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert!(line.starts_with("ready"));
+    run.send(libc::SIGUSR1);
+    line.clear();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert_eq!(line, "clean 1\n");
+    assert!(stranger.wait().unwrap().success(), "it was killed");
+    assert_eq!(run.status(), Status::Exited(6));
+}
+
+#[test]
+fn without_proc_what_can_be_done_is_done_and_said() {
+    let mut run = start(Place::Init, &STOP, "sh", "setsid SERVER & read x; exit 7");
+    run.wait_for_line("ready");
+    drop(run);
+    let server = format!("{} server 200", probe_binary().display());
+    let mut run =
+        Sexton::new(Place::Init).setup(["no-proc"]).options(STOP).shell(&format!("setsid {server} & read x; exit 7"));
+    run.wait_for_line("ready");
+    drop(run.stdin.take());
+    run.wait_for_line("clean");
+    let (status, _, stderr) = run.finish();
+    assert_eq!(status, Status::Exited(7));
+    assert!(stderr.contains("no usable /proc"), "{stderr}");
+}
+
+#[test]
+fn waiting_for_orphans_costs_no_polling() {
+    for place in BOTH {
+        let mut run = start(place, &["--orphans", "stop"], "sh", "setsid PROBE ignore 15 & read x; exit 4");
+        run.wait_for_line("ready");
+        let command = run.command_pid();
+        drop(run.stdin.take());
+        wait_until("the command is gone", || !harness::children(run.pid).contains(&command));
+        wait_until("sexton waits", || harness::is_waiting(run.pid));
+        let before = run.proc_status("voluntary_ctxt_switches");
+        // The second is what is tested.
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(run.proc_status("voluntary_ctxt_switches"), before, "{place:?}");
+    }
+}
+
+#[test]
+fn with_die_with_sexton_the_kernel_kills_the_command_when_sexton_is_killed() {
+    let mut run = Sexton::new(Place::Ordinary).options(["--die-with-sexton"]).probe(["ignore", "15", "1", "2"]);
+    let command = run.line().strip_prefix("ready ").unwrap().parse().unwrap();
+    run.send(libc::SIGKILL);
+    assert_eq!(run.status(), Status::Killed(9));
+    wait_until("the command is dead", || !is_alive(command));
+
+    let mut run = Sexton::new(Place::Ordinary).probe(["record", "15", "0"]);
+    let command: i32 = run.line().strip_prefix("ready ").unwrap().parse().unwrap();
+    run.send(libc::SIGKILL);
+    assert_eq!(run.status(), Status::Killed(9));
+    harness::kill(command, libc::SIGUSR1);
+    assert_eq!(run.recorded().signal, libc::SIGUSR1, "without it the command goes on");
+    harness::kill(command, 15);
+}
+
+/// A job as CI runs it: a tool in the foreground, a server in the background, and a daemon.
+fn ci_job(options: &[&str]) -> Running {
+    let options =
+        [options, &["--orphans", "stop", "--grace-period", "4s", "--stop-signal", "INT", "--stop-signal", "TERM"]]
+            .concat();
+    start(Place::Ordinary, &options, "bash", "SERVER & setsid SERVER & SERVER; true")
+}
+
+/// How runners cancel: which signals, to whom, and how long they wait.
+#[test]
+fn after_a_cancelled_job_no_process_is_left_and_its_output_ends() {
+    // (what, first signal, to the whole process group of sexton)
+    let policies =
+        [("GitHub", libc::SIGINT, false), ("GitLab", libc::SIGTERM, true), ("Buildkite", libc::SIGTERM, true)];
+    for (who, signal, to_group) in policies {
+        for options in [&[][..], &["--group"]] {
+            let mut run = ci_job(options);
+            for _ in 0..3 {
+                run.wait_for_line("ready");
+            }
+            let left = harness::descendants(run.pid);
+            assert!(left.len() >= 4, "{left:?}");
+            let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(run.pid))).unwrap();
+            if to_group && group.as_raw() == run.pid {
+                harness::kill(-run.pid, signal);
+            } else {
+                run.send(signal);
+            }
+            // All of it is over before the runner's next step, 5 s later at the earliest.
+            run.status_within(Duration::from_secs(5));
+            let survivors: Vec<i32> = left.into_iter().filter(|pid| is_alive(*pid)).collect();
+            assert!(survivors.is_empty(), "{who} {options:?}: {survivors:?}");
+            let stdout = std::io::read_to_string(run.stdout.take().unwrap()).unwrap();
+            // A shell that waits for its child does nothing about a SIGINT to itself alone.
+            if signal == libc::SIGTERM || !options.is_empty() {
+                assert_eq!(stdout.matches("clean 1").count(), 3, "{who} {options:?}: {stdout}");
+            }
+        }
+    }
+}
+
+#[test]
+fn when_the_runner_itself_is_killed_nothing_of_its_job_is_left() {
+    let script = format!(
+        "{0} -p TERM --orphans stop --grace-period 4s -- bash -c '{1} server 100 & setsid {1} server 100 & {1} server 100; true' & wait",
+        sexton_binary().display(),
+        probe_binary().display()
+    );
+    let mut runner = Sexton::new(Place::Ordinary).binary("/bin/sh").options(["-c", &script]).bare();
+    for _ in 0..3 {
+        runner.wait_for_line("ready");
+    }
+    let left = harness::descendants(runner.pid);
+    runner.send(libc::SIGKILL);
+    wait_until("the whole job is gone", || !left.iter().any(|pid| is_alive(*pid)));
+}
