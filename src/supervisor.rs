@@ -325,10 +325,8 @@ impl Hands<'_> {
     }
 
     fn forward(&self, received: &Received) {
-        let pid = self.command.pid;
-        let sent = if self.config.group { send_to_group(pid, received) } else { send(pid, received) };
         let signal = received.signal;
-        match sent {
+        match self.send(received) {
             Ok(()) if self.stop.is_some() => info!("forwarded {signal} to {}", self.command),
             Ok(()) => debug!("forwarded {signal} to {}", self.command),
             Err(SendError::WithoutValue(errno)) => {
@@ -357,17 +355,32 @@ impl Hands<'_> {
         }
     }
 
+    fn send(&self, received: &Received) -> Result<(), SendError> {
+        let pid = self.command.pid;
+        if self.config.group { send_to_group(pid, received) } else { send(pid, received) }
+    }
+
     fn kill(&mut self) {
-        warn!(
-            "{} did not stop within {} of {}; killed with SIGKILL",
-            self.command,
-            format_duration(self.config.grace_period.unwrap_or_default()),
-            self.stop.map_or(Signal::TERM, |received| received.signal)
-        );
-        if self.ended.is_none() {
-            self.forward(&by_sexton(Signal::KILL));
-        }
+        let grace_period = format_duration(self.config.grace_period.unwrap_or_default());
+        let stop = self.stop.map_or(Signal::TERM, |received| received.signal);
+        let refused = match self.ended {
+            None => self.send(&by_sexton(Signal::KILL)).err(),
+            Some(_) => None,
+        };
         self.kill_others();
+        if let Some(SendError::Refused(errno)) = refused {
+            // Nothing else can be done to it, and waiting would not make it true. When PID 1 exits
+            // the kernel itself kills the rest (pid_namespaces(7)).
+            error!(
+                "{} did not stop within {grace_period} of {stop} and cannot be killed: {}; if it changed its user, \
+                 sexton needs CAP_KILL; leaving it",
+                self.command,
+                errno.desc()
+            );
+            self.over = true;
+        } else {
+            warn!("{} did not stop within {grace_period} of {stop}; killed with SIGKILL", self.command);
+        }
     }
 
     /// SIGKILL to all that is left, unless orphans are to be left.

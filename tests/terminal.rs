@@ -196,17 +196,19 @@ fn a_pipeline_shares_the_terminal_and_control_c_reaches_each_process_once() {
         let probe = probe_binary();
         let probe = probe.display();
         // The last of them reads from the terminal, as a pager does.
-        let pager = "{ trap '' INT QUIT; read x </dev/tty; echo got-$x; cat; }";
-        terminal.type_keys(&format!("{probe} record 3 0 | $SEXTON {probe} record 3 0 | {pager}\n"));
+        let pager = "{ trap '' INT; read x </dev/tty; echo got-$x; cat; }";
+        terminal.type_keys(&format!("{probe} record 2 0 | $SEXTON {probe} record 15 0 | {pager}\n"));
         terminal.type_keys("it\n");
         terminal.wait_for("got-it");
-        terminal.wait_for("ready");
+        terminal.wait_for("ready ");
+        let command: i32 = terminal.wait_for("\r").trim().parse().unwrap();
         assert_ne!(terminal.foreground(), run.pid);
         terminal.type_keys("\u{3}");
         terminal.wait_for("signal 2 code 128 ");
-        terminal.type_keys("\u{1c}");
-        let between = terminal.wait_for("signal 3 code 128 ");
+        harness::kill(command, libc::SIGUSR1);
+        let between = terminal.wait_for("signal 10 ");
         assert_eq!(between.matches("signal").count(), 1, "{between}");
+        harness::kill(command, 15);
         terminal.wait_for("prompt> ");
         terminal.type_keys("exit 9\n");
         assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
@@ -219,14 +221,21 @@ fn in_a_script_control_c_ends_the_script_and_the_command_gets_it_once() {
         let mut terminal = Terminal::open();
         let mut run = shell_on_terminal(&mut terminal, shell);
         let probe = probe_binary();
-        terminal.type_keys(&format!("sh -c '$SEXTON {} record 3 0; echo goes-on'\n", probe.display()));
-        terminal.wait_for("ready");
+        terminal.type_keys(&format!("sh -c '$SEXTON {} record 15 0; echo goes''-on'\n", probe.display()));
+        let ready = terminal.wait_for("ready ");
+        assert!(!ready.contains("goes-on"));
+        let command: i32 = terminal.wait_for("\r").trim().parse().unwrap();
         terminal.type_keys("\u{3}");
         terminal.wait_for("signal 2 code 128 ");
-        terminal.type_keys("\u{1c}");
-        let between = terminal.wait_for("signal 3 code 128 ");
+        harness::kill(command, libc::SIGUSR1);
+        let between = terminal.wait_for("signal 10 ");
         assert_eq!(between.matches("signal").count(), 1, "{between}");
-        terminal.wait_for("prompt> ");
+        harness::kill(command, 15);
+        // The shell may have had its prompt back as soon as the script was dead.
+        terminal.type_until("\n", "prompt> ");
+        terminal.type_keys("echo the''-end\n");
+        let rest = terminal.wait_for("the-end");
+        assert!(!rest.contains("goes-on"), "{rest}");
         terminal.type_keys("exit 9\n");
         assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
     }

@@ -1,0 +1,598 @@
+//! sexton as PID 1 of real containers: what a Docker engine does to it, and what one sees of it.
+//!
+//! `cargo test --test docker` or `cargo nextest run --test docker`; a Docker engine must answer.
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{Plan, children, with_instructions};
+use nix::sys::signal::Signal;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What an engine on a busy machine may need to notice and write down that a container has ended.
+const SLACK: Duration = Duration::from_secs(5);
+
+/// Records every signal, and exits with this status on this signal.
+fn record(signal: i32, status: i32) -> [String; 4] {
+    ["/probe".into(), "record".into(), signal.to_string(), status.to_string()]
+}
+
+/// Does nothing about signals. A signal that the engine sends before it says `ready` may find runc
+/// on its way to becoming sexton, and is lost.
+const SLEEP: [&str; 3] = ["sh", "-c", "echo ready; exec sleep 1000"];
+
+// Stopping
+
+#[test]
+fn docker_stop_is_forwarded_and_the_exit_status_is_the_commands() {
+    let mut container = Plan::new().start(record(15, 7));
+    container.wait_for_line("ready");
+    container.stop(&[]);
+    assert_eq!(container.status(), 7);
+    let (stdout, stderr) = container.logged();
+    assert!(stdout.contains("signal 15 "), "{stdout}");
+    assert_eq!(stderr, "", "all was well, so sexton says nothing");
+}
+
+#[test]
+fn the_commands_default_is_the_images_cmd() {
+    let mut container = Plan::new().start([""; 0]);
+    container.wait_for_line("ready");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 0);
+}
+
+#[test]
+fn docker_stop_with_a_time_limit_ends_a_command_that_does_not_know_sigterm() {
+    // As PID 1 itself, sleep would not even notice SIGTERM.
+    let mut container = Plan::new().start(SLEEP);
+    container.wait_for_line("ready");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 143);
+}
+
+#[test]
+fn without_a_grace_period_the_time_limit_of_docker_stop_is_the_limit() {
+    let mut container = Plan::new().start(["/probe", "ignore", "15"]);
+    container.wait_for_line("ready");
+    container.shutdown(|container| container.stop(&["-t", "1"])).took(SECOND, SLACK);
+    assert_eq!(container.status(), 137);
+    assert_eq!(container.logged().1, "", "sexton killed nobody");
+}
+
+#[test]
+fn docker_stop_reaches_a_command_that_is_stopped() {
+    let mut container = Plan::new().env("SEXTON_LOG", "info").start(["sh", "-c", "kill -STOP $$"]);
+    container.wait_for_line("was stopped by SIGSTOP");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 143);
+}
+
+#[test]
+fn a_container_that_was_stopped_starts_again() {
+    let mut container = Plan::new().start(record(15, 7));
+    container.wait_for_line("ready");
+    container.restart();
+    container.wait_for_line("signal 15 ");
+    container.wait_for_line("ready");
+    container.stop(&[]);
+    assert_eq!(container.status(), 7);
+}
+
+#[test]
+fn the_stop_signal_of_docker_run_is_forwarded() {
+    for (name, number) in [("SIGQUIT", 3), ("SIGRTMIN+3", 37)] {
+        let mut container = Plan::new().with(["--stop-signal", name]).start(record(number, 7));
+        container.wait_for_line("ready");
+        container.stop(&["-t", "20"]);
+        assert_eq!(container.status(), 7, "{name}");
+    }
+}
+
+#[test]
+fn the_stop_signal_of_the_image_is_forwarded() {
+    for (name, number) in [("SIGQUIT", 3), ("SIGRTMIN+3", 37)] {
+        let image = with_instructions(&format!("STOPSIGNAL {name}"));
+        let mut container = Plan::from_image(image).start(record(number, 7));
+        container.wait_for_line("ready");
+        container.stop(&["-t", "20"]);
+        assert_eq!(container.status(), 7, "{name}");
+    }
+}
+
+#[test]
+fn a_stop_signal_that_sexton_knows_starts_the_shutdown() {
+    for (engines, ours, number) in [("SIGQUIT", "QUIT", 3), ("SIGRTMIN+3", "RTMIN+3", 37), ("37", "37", 37)] {
+        let plan = Plan::new().with(["--stop-signal", engines]).env("SEXTON_STOP_SIGNALS", ours);
+        let mut container = plan.env("SEXTON_PRE_STOP_SLEEP", "1s").start(record(number, 7));
+        container.wait_for_line("ready");
+        container.shutdown(|container| container.stop(&["-t", "20"])).took(SECOND, SLACK);
+        assert_eq!(container.status(), 7, "{engines}");
+    }
+}
+
+#[test]
+fn a_stop_signal_that_sexton_does_not_know_is_forwarded_without_a_sleep() {
+    let plan = Plan::new().with(["--stop-signal", "SIGQUIT"]).env("SEXTON_PRE_STOP_SLEEP", "1h");
+    let mut container = plan.start(record(3, 7));
+    container.wait_for_line("ready");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 7);
+}
+
+// Signals
+
+#[test]
+fn every_signal_of_docker_kill_arrives_in_its_order() {
+    let mut container = Plan::new().start(record(15, 7));
+    container.wait_for_line("ready");
+    let signals = [
+        ("HUP", 1),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("INT", 2),
+        ("QUIT", 3),
+        ("WINCH", 28),
+        ("CONT", 18),
+        ("TSTP", 20),
+        ("SEGV", 11),
+        ("CHLD", 17),
+        ("PIPE", 13),
+        ("34", 34),
+        ("RTMIN+3", 37),
+        ("64", 64),
+        ("TERM", 15),
+    ];
+    for (name, number) in signals {
+        container.kill(name);
+        container.wait_for_line(&format!("signal {number} "));
+    }
+    assert_eq!(container.status(), 7);
+    assert_eq!(container.logged().0.lines().count(), 1 + signals.len(), "each came once");
+}
+
+#[test]
+fn what_comes_while_sexton_itself_is_stopped_arrives_afterwards() {
+    // SIGSTOP from outside its PID namespace stops even a PID 1 (pid_namespaces(7)).
+    let mut container = Plan::new().start(record(15, 7));
+    container.wait_for_line("ready");
+    for signal in ["STOP", "USR1", "64", "CONT"] {
+        container.kill(signal);
+    }
+    // The lowest number comes first (signal(7)).
+    for number in [10, 18, 64] {
+        container.wait_for_line(&format!("signal {number} "));
+    }
+    container.stop(&[]);
+    assert_eq!(container.status(), 7);
+}
+
+#[test]
+fn a_signal_to_docker_run_in_the_foreground_reaches_the_command() {
+    let (mut run, _name) = Plan::new().foreground(record(15, 7));
+    run.wait_for("ready");
+    run.send(Signal::SIGHUP);
+    run.wait_for("signal 1 ");
+    run.send(Signal::SIGTERM);
+    run.wait_for("signal 15 ");
+    assert_eq!(run.status(), Some(7));
+}
+
+#[test]
+fn a_rewrite_given_as_a_variable_is_followed() {
+    let mut container = Plan::new().env("SEXTON_REWRITE", "TERM:QUIT,HUP:none").start(record(3, 7));
+    container.wait_for_line("ready");
+    container.kill("HUP");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 7);
+    assert!(!container.logged().0.contains("signal 1 "));
+}
+
+// The terminal
+
+#[test]
+fn control_c_reaches_the_command() {
+    let mut terminal = Plan::new().terminal(record(2, 7));
+    terminal.wait_for("ready");
+    terminal.type_in("\x03");
+    // 128 is SI_KERNEL: straight from the terminal, whose foreground is the command's.
+    terminal.wait_for("signal 2 code 128 ");
+    assert_eq!(terminal.status(), Some(7));
+}
+
+#[test]
+fn control_c_ends_a_command_that_does_not_know_it() {
+    let mut terminal = Plan::new().terminal(["sh", "-c", "echo re''ady; exec sleep 1000"]);
+    terminal.wait_for("ready");
+    terminal.type_in("\x03");
+    assert_eq!(terminal.status(), Some(130));
+}
+
+#[test]
+fn control_z_does_not_hang_the_container() {
+    let script = "echo re''ady; while read -r line; do echo \"got <$line>\"; done; exit 3";
+    let mut terminal = Plan::new().env("SEXTON_LOG", "info").terminal(["sh", "-c", script]);
+    terminal.wait_for("ready");
+    terminal.type_in("\x1a");
+    terminal.wait_for("was stopped by SIGTSTP");
+    terminal.type_in("on\n");
+    terminal.wait_for("got <on>");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.status(), Some(3));
+}
+
+#[test]
+fn an_interactive_shell_has_its_job_control() {
+    let mut terminal = Plan::new().terminal(["sh"]);
+    // What is typed is shown as well; the quotes tell it from what is printed.
+    terminal.wait_for("# ");
+    terminal.type_in("sh -c 'echo fir''st; exec sleep 1000'\n");
+    terminal.wait_for("\nfirst");
+    terminal.type_in("\x03");
+    terminal.wait_for("# ");
+    terminal.type_in("sh -c 'echo sec''ond; read -r line; echo \"got <$line>\"'\n");
+    terminal.wait_for("\nsecond");
+    terminal.type_in("\x1a");
+    terminal.wait_for("Stopped");
+    terminal.type_in("fg\n");
+    terminal.wait_for("\nsh -c");
+    terminal.type_in("on\n");
+    terminal.wait_for("got <on>");
+    terminal.type_in("exit 5\n");
+    assert_eq!(terminal.status(), Some(5));
+}
+
+#[test]
+fn a_change_of_the_windows_size_reaches_the_command() {
+    // `docker` itself sets the size once, after the start.
+    let trap = "size=$(stty size); echo \"now $size\"; [ \"$size\" != '33 111' ] || exit 7";
+    let script = "trap \"$0\" WINCH; echo ready; while :; do sleep 0.1; done";
+    let mut terminal = Plan::new().terminal(["sh", "-c", script, trap]);
+    terminal.wait_for("ready");
+    terminal.resize(33, 111, "now 33 111");
+    assert_eq!(terminal.status(), Some(7));
+}
+
+#[test]
+fn docker_stop_ends_a_command_on_a_terminal() {
+    let mut container = Plan::new().with(["--interactive", "--tty"]).start(record(15, 7));
+    container.wait_for_line("ready");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 7);
+}
+
+// Exit statuses
+
+#[test]
+fn docker_run_and_docker_wait_see_the_same_status() {
+    let cases: [(&[&str], i32, &str); 9] = [
+        (&["true"], 0, ""),
+        (&["sh", "-c", "exit 7"], 7, ""),
+        (&["/probe", "exit", "255"], 255, ""),
+        (&["/missing"], 127, "/missing"),
+        (&["missing"], 127, "no such file in PATH"),
+        // The engine puts it there, and it is not executable.
+        (&["/etc/hosts"], 126, "Permission denied"),
+        (&["/bin"], 126, "Permission denied"),
+        (&["sh", "-c", "kill -KILL $$"], 137, ""),
+        (&["/probe", "die", "15"], 143, ""),
+    ];
+    for (command, status, said) in cases {
+        let run = Plan::new().finish(command);
+        assert_eq!(run.status, Some(status), "{run:?}");
+        assert!(run.stderr.contains(said) && run.stderr.is_empty() == said.is_empty(), "{run:?}");
+        let container = Plan::new().start(command);
+        assert_eq!(container.status(), status, "{command:?}");
+    }
+}
+
+#[test]
+fn docker_kill_ends_the_container_with_137() {
+    let mut container = Plan::new().start(record(15, 7));
+    container.wait_for_line("ready");
+    container.kill("KILL");
+    assert_eq!(container.status(), 137);
+}
+
+#[test]
+fn an_expected_exit_is_a_success() {
+    let mut container = Plan::new().env("SEXTON_EXPECT_EXIT", "143").start(SLEEP);
+    container.wait_for_line("ready");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 0);
+}
+
+#[test]
+fn a_wrong_variable_is_named_and_nothing_is_started() {
+    for (name, value, said) in [
+        ("SEXTON_GRACE_PERIOD", "soon", "SEXTON_GRACE_PERIOD"),
+        ("SEXTON_STOP_SIGNALS", "SIGNOTHING", "SEXTON_STOP_SIGNALS"),
+        ("SEXTON_REWRITE", "HUP", "SEXTON_REWRITE"),
+    ] {
+        let run = Plan::new().env(name, value).finish(["echo", "started"]);
+        assert_eq!((run.status, run.stdout.as_str()), (Some(125), ""), "{run:?}");
+        assert!(run.stderr.starts_with("sexton: ") && run.stderr.contains(said), "{run:?}");
+    }
+}
+
+#[test]
+fn a_pre_stop_sleep_that_leaves_no_grace_is_refused() {
+    let plan = Plan::new().env("SEXTON_GRACE_PERIOD", "5s").env("SEXTON_PRE_STOP_SLEEP", "5s");
+    let run = plan.finish(["echo", "started"]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(125), ""), "{run:?}");
+    assert!(run.stderr.contains("SEXTON_PRE_STOP_SLEEP"), "{run:?}");
+}
+
+#[test]
+fn an_unknown_variable_is_a_warning() {
+    let run = Plan::new().env("SEXTON_GRACE", "5s").finish(["echo", "started"]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), "started\n"), "{run:?}");
+    assert!(run.stderr.contains("SEXTON_GRACE_PERIOD"), "{run:?}");
+}
+
+// Orphans
+
+#[test]
+fn orphans_of_docker_exec_are_reaped() {
+    const COUNT: usize = 200;
+    let mut container = Plan::new().env("SEXTON_WARN_ON_REAP", "1").start(record(15, 7));
+    container.wait_for_line("ready");
+    let exec = container.exec(["/probe", "orphans", &COUNT.to_string(), "0"]);
+    assert_eq!(exec.status, Some(0), "{exec:?}");
+    for _ in 0..COUNT {
+        container.wait_for_line("reaped orphan");
+    }
+    let left = children(container.pid());
+    assert_eq!(left.len(), 1, "only the command is left: {left:?}");
+    assert_ne!(left[0].state, 'Z');
+    container.stop(&[]);
+    assert_eq!(container.status(), 7);
+}
+
+#[test]
+fn an_orphan_of_docker_exec_lives_on_and_is_reaped_at_its_end() {
+    let mut container = Plan::new().env("SEXTON_WARN_ON_REAP", "1").start(record(15, 7));
+    container.wait_for_line("ready");
+    let exec = container.exec(["sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"]);
+    let orphan = exec.succeeded().trim().to_owned();
+    assert_eq!(children(container.pid()).len(), 2, "the command and the orphan");
+    container.exec(["kill", &orphan]).succeeded();
+    container.wait_for_line(&format!("reaped orphan {orphan}: it was killed by SIGTERM"));
+    assert_eq!(children(container.pid()).len(), 1, "the command");
+}
+
+#[test]
+fn with_the_hosts_pid_namespace_orphans_of_the_command_are_reaped_by_sexton() {
+    let script = "(/probe exit 5 &); exec /probe record 15 7";
+    let plan = Plan::new().with(["--pid=host"]).env("SEXTON_WARN_ON_REAP", "1");
+    let mut container = plan.start(["sh", "-c", script]);
+    // sexton is not PID 1 here: as a subreaper it gets them all the same.
+    container.wait_for_line("it exited with status 5");
+    assert_eq!(children(container.pid()).len(), 1, "the command");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 7);
+}
+
+// Hardened containers
+
+/// Starts a container with these options, stops it, and expects that all goes well and in silence.
+fn stops_well_with(options: &[&str]) {
+    let mut container = Plan::new().with(options.iter().copied()).start(record(15, 7));
+    container.wait_for_line("ready");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 7, "{options:?}");
+    assert_eq!(container.logged().1, "", "{options:?}");
+}
+
+/// More than runc itself needs for starting PID 1: it has one thread or so for each processor.
+const PIDS_LIMIT: &str = "--pids-limit=64";
+
+/// A shell script that uses up the last process of the container: the inner shell dies of the one
+/// it cannot have, and its own place is taken afterwards.
+const FILL: &str = "sh -c 'while :; do sleep 1000 & done' 2>/dev/null; sleep 1000 &";
+
+#[test]
+fn a_read_only_file_system_is_enough() {
+    let mut container = Plan::new().with(["--read-only"]).start(record(15, 7));
+    container.wait_for_line("ready");
+    assert_eq!(container.exec(["touch", "/file"]).status, Some(1), "it is read-only");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 7);
+}
+
+#[test]
+fn no_capability_is_needed() {
+    stops_well_with(&["--cap-drop=ALL"]);
+}
+
+#[test]
+fn no_new_privileges_are_needed() {
+    stops_well_with(&["--security-opt=no-new-privileges"]);
+}
+
+#[test]
+fn a_user_without_a_name_is_enough() {
+    stops_well_with(&["--user=65534"]);
+}
+
+#[test]
+fn little_memory_is_enough() {
+    stops_well_with(&["--memory=32m"]);
+    // The least that the engine allows.
+    stops_well_with(&["--memory=6m"]);
+}
+
+#[test]
+fn a_limit_on_processes_is_no_obstacle() {
+    stops_well_with(&[PIDS_LIMIT]);
+}
+
+#[test]
+fn everything_hardened_at_once_is_enough() {
+    let hardened = [
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--user=65534:65534",
+        PIDS_LIMIT,
+        "--memory=6m",
+    ];
+    let state = Plan::new().with(hardened).finish(["/probe", "state"]);
+    assert_eq!((state.status, state.stderr.as_str()), (Some(0), ""), "{state:?}");
+    for line in ["no-new-privs 1", "uid 65534", "mask 0000000000000000", "ignored 0000000000000000"] {
+        assert!(state.stdout.lines().any(|known| known == line), "{line}: {state:?}");
+    }
+    stops_well_with(&hardened);
+}
+
+#[test]
+fn a_container_that_is_full_of_processes_still_stops() {
+    let command = format!("{FILL} exec /probe record 15 7");
+    let mut container = Plan::new().with([PIDS_LIMIT]).start(["sh", "-c", &command]);
+    container.wait_for_line("ready");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 7);
+}
+
+#[test]
+fn a_limit_on_processes_that_leaves_no_room_for_the_command_is_said() {
+    // The limit holds for runc too, which needs some for itself before it becomes PID 1. So it is
+    // a second sexton that finds the container full.
+    let run = Plan::new().with([PIDS_LIMIT]).finish(["sh", "-c", &format!("{FILL} exec /sexton -- echo started")]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(125), ""), "{run:?}");
+    assert!(run.stderr.contains("--pids-limit"), "{run:?}");
+}
+
+#[test]
+fn a_command_that_is_killed_for_its_memory_ends_the_container_with_137() {
+    // tail keeps the last line, and this one is without end.
+    let run = Plan::new().with(["--memory=16m", "--memory-swap=16m"]).finish(["tail", "/dev/zero"]);
+    assert_eq!(run.status, Some(137), "{run:?}");
+}
+
+/// Enough for a command to change its user, and not enough for sexton to signal it afterwards.
+const WITHOUT_KILL: [&str; 3] = ["--cap-drop=ALL", "--cap-add=SETUID", "--cap-add=SETGID"];
+
+#[test]
+fn a_refused_forward_is_a_warning_and_the_container_stays_up() {
+    let mut container = Plan::new().with(WITHOUT_KILL).start(["/probe", "setuid", "65534", "record", "15", "7"]);
+    container.wait_for_line("ready");
+    for signal in ["USR1", "TERM"] {
+        container.kill(signal);
+        container.wait_for_line(&format!("cannot forward SIG{signal} to /probe"));
+    }
+    assert_eq!(container.inspect("{{.State.Running}}"), "true");
+    // Whoever may signal the command still ends it, and sexton with it.
+    container.exec_as("65534", ["kill", "-TERM", "-1"]);
+    assert_eq!(container.status(), 7);
+}
+
+#[test]
+fn a_command_that_sexton_may_not_kill_ends_with_the_container() {
+    let plan = Plan::new().with(WITHOUT_KILL).env("SEXTON_GRACE_PERIOD", "1s");
+    let mut container = plan.start(["/probe", "setuid", "65534", "ignore", "15"]);
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| container.stop(&["-t", "20"]));
+    shutdown.took(SECOND, SLACK);
+    assert_eq!(shutdown.status, 137);
+    let said = container.logged().1;
+    assert!(said.contains("did not stop within 1s of SIGTERM and cannot be killed: Operation not permitted"), "{said}");
+    assert!(!said.contains("killed with SIGKILL"), "{said}");
+}
+
+// The shutdown by the engine's clock
+
+#[test]
+fn the_pre_stop_sleep_is_between_the_stop_signal_and_the_command() {
+    let mut container = Plan::new().env("SEXTON_PRE_STOP_SLEEP", "1s").start(record(15, 7));
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| container.stop(&["-t", "30"]));
+    shutdown.took(SECOND, SLACK);
+    assert_eq!(shutdown.status, 7);
+    let (forwarded, _) = container.wait_for_line_at("signal 15 ");
+    assert!(forwarded - shutdown.asked >= SECOND, "forwarded at {forwarded:?}: {shutdown:?}");
+    assert_eq!(container.logged().1, "", "all was well, so sexton says nothing");
+}
+
+#[test]
+fn the_command_serves_requests_during_the_pre_stop_sleep() {
+    let plan = Plan::new().env("SEXTON_PRE_STOP_SLEEP", "2s").env("SEXTON_LOG", "info");
+    let mut container = plan.start(["sh", "-c", "echo hello >/index.html; exec httpd -f -v -p 8080 -h /"]);
+    container.wait_for_line("started");
+    // It retries until the server listens.
+    let request = ["sh", "-c", "until wget -q -O - http://127.0.0.1:8080/; do :; done 2>/dev/null"];
+    assert_eq!(container.exec(request).succeeded(), "hello\n");
+    container.kill("TERM");
+    container.wait_for_line("sleeping 2s before forwarding it");
+    assert_eq!(container.exec(request).succeeded(), "hello\n");
+    container.wait_for_line("forwarded SIGTERM");
+    assert_eq!(container.status(), 143);
+}
+
+#[test]
+fn a_command_that_exits_during_the_sleep_ends_the_container_at_once() {
+    let mut container = Plan::new().env("SEXTON_PRE_STOP_SLEEP", "1h").env("SEXTON_LOG", "info").start(record(10, 7));
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| {
+        container.kill("TERM");
+        // Any other signal is forwarded at once, and it ends this command.
+        container.kill("USR1");
+    });
+    shutdown.took(Duration::ZERO, SLACK);
+    assert_eq!(shutdown.status, 7);
+    container.wait_for_line("sleeping 1h before forwarding it");
+    assert!(!container.logged().0.contains("signal 15 "), "the sleep was not over");
+}
+
+#[test]
+fn a_second_stop_signal_ends_the_sleep() {
+    let mut container = Plan::new().env("SEXTON_PRE_STOP_SLEEP", "1h").env("SEXTON_LOG", "info").start(record(15, 7));
+    container.wait_for_line("ready");
+    container.kill("TERM");
+    container.wait_for_line("sleeping 1h before forwarding it");
+    container.kill("TERM");
+    assert_eq!(container.status(), 7);
+}
+
+#[test]
+fn the_grace_period_ends_with_a_kill_and_one_sentence() {
+    let mut container = Plan::new().env("SEXTON_GRACE_PERIOD", "2s").start(["/probe", "ignore", "15"]);
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| container.stop(&["-t", "30"]));
+    shutdown.took(2 * SECOND, SLACK);
+    assert_eq!(shutdown.status, 137);
+    let said = container.logged().1;
+    assert!(said.contains("did not stop within 2s of SIGTERM; killed with SIGKILL"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn the_pre_stop_sleep_counts_against_the_grace_period() {
+    let plan = Plan::new().env("SEXTON_GRACE_PERIOD", "7s").env("SEXTON_PRE_STOP_SLEEP", "6s");
+    let mut container = plan.start(["/probe", "ignore", "15"]);
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| container.stop(&["-t", "30"]));
+    // One after the other they would be 13s.
+    shutdown.took(7 * SECOND, SLACK);
+    assert_eq!(shutdown.status, 137);
+}
+
+#[test]
+fn a_command_that_stops_within_its_grace_period_is_not_killed() {
+    let mut container = Plan::new().env("SEXTON_GRACE_PERIOD", "1h").start(record(15, 7));
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| container.stop(&["-t", "20"]));
+    shutdown.took(Duration::ZERO, SLACK);
+    assert_eq!(shutdown.status, 7);
+}
+
+#[test]
+fn the_time_limit_of_docker_stop_cuts_a_pre_stop_sleep_short() {
+    // The engine's clock is running by the time PID 1 gets the signal; sexton cannot stop it.
+    let mut container = Plan::new().env("SEXTON_PRE_STOP_SLEEP", "1h").start(record(15, 7));
+    container.wait_for_line("ready");
+    container.shutdown(|container| container.stop(&["-t", "1"])).took(SECOND, SLACK);
+    assert_eq!(container.status(), 137);
+}
