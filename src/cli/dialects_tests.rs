@@ -26,9 +26,8 @@ fn the_last_part_of_the_name_or_the_first_option_chooses() {
         (&["sexton", "--dialect", "catatonit", "-g"], "catatonit"),
         (&["tini", "--dialect=native"], "sexton"),
     ] {
-        let (dialect, rest) = choose(Args::from_strings(args.iter().copied())).ok().unwrap();
+        let (dialect, _) = choose(Args::from_strings(args.iter().copied())).ok().unwrap();
         assert_eq!(dialect.name, name, "{args:?}");
-        assert_eq!(rest.len() + 2 >= args.len(), true, "{args:?}");
     }
 }
 

@@ -149,7 +149,12 @@ pub fn ends_without_child_death(args: Words) -> Look {
             status = run.try_status(Duration::ZERO);
             status.is_some() || (harness::children(run.pid).is_empty() && waits_for_signals(run.pid))
         });
-        vec![status.or_else(|| run.try_status(Duration::from_millis(100))).map_or("does not end".into(), shown)]
+        // It may have been about to end. One that does not end in time has the status of nobody, like
+        // catatonit, which either never ends or says that it could not start the command.
+        match status.or_else(|| run.try_status(Duration::from_millis(200))) {
+            Some(Status::Exited(3)) => vec!["status 3".into()],
+            _ => vec!["not the command's status".into()],
+        }
     })
 }
 
