@@ -389,28 +389,23 @@ pub fn on_terminal_shared(args: Words) -> Look {
 fn on_terminal_seen(args: Words, counts: bool) -> Look {
     Box::new(move |program| {
         let mut terminal = Terminal::open();
-        let sexton = on(&terminal, program.with(args));
+        // stdout is a pipe: ^C flushes what is on its way to the terminal, and the record with it.
+        let sexton = program.with(args).setup(["setsid", "terminal=0"]).stdin(terminal.stdio());
         let mut run = sexton.options(words(&["PROBE", "record", "15", "7"])).bare();
-        terminal.wait_for("ready");
+        run.wait_for_line("ready");
         let command = run.command_pid();
         let mut lines = vec![format!("command in the foreground {}", terminal.foreground() == command)];
-        let quiet = || {
-            for pid in [run.pid, command] {
-                wait_until("all signals were dealt with", || is_quiet(pid));
-            }
-        };
         terminal.type_keys("\u{3}");
-        // What is typed comes out again when the terminal has acted on it.
+        // It is shown when the signals are sent.
         terminal.wait_for("^C");
-        quiet();
+        let mut seen = recorded(&mut run, &[command]);
         terminal.resize(50, 132);
-        quiet();
-        run.send(15);
-        let text = terminal.wait_for("signal 15 ");
+        seen.extend(recorded(&mut run, &[command]));
         for (what, signal) in [("^C", libc::SIGINT), ("window", libc::SIGWINCH), ("hang-up", libc::SIGHUP)] {
-            let times = text.matches(&format!("signal {signal} ")).count();
+            let times = seen.iter().filter(|seen| **seen == signal).count();
             lines.push(if counts { format!("{what} seen {times} times") } else { format!("{what} {}", times > 0) });
         }
+        run.send(15);
         lines.push(shown(run.status()));
         lines
     })
