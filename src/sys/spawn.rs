@@ -129,8 +129,9 @@ fn lead_session() {
     unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) };
 }
 
-/// The end of a session leader hangs its terminal up (credentials(7)), and a second attempt, with
-/// the shell, would find a dead one. Giving it up before sends SIGHUP and SIGCONT to ourselves.
+/// The end of a session leader hangs up a terminal that is no pseudo-terminal, as a console
+/// (credentials(7)), and a second attempt, with the shell, would find a dead one. Giving it up before
+/// that sends SIGHUP and SIGCONT to nobody but ourselves.
 fn give_up_terminal() {
     hold_signals();
     // SAFETY: takes integers.
