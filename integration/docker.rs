@@ -263,6 +263,48 @@ fn docker_stop_ends_a_command_on_a_terminal() {
     assert_eq!(container.status(), 7);
 }
 
+// Orphans
+
+/// The server's own log proves that it cleaned up, and that it was told once.
+#[test]
+fn with_orphans_stop_every_form_of_entrypoint_shuts_down_gracefully() {
+    const SERVER: &str = "/probe server 500";
+    let forms = [
+        ("shell form", SERVER.to_owned(), 1),
+        ("a shell with something to do afterwards", format!("{SERVER}; true"), 1),
+        ("a pipeline", format!("{SERVER} | (trap '' TERM; cat)"), 1),
+        ("in the background", format!("{SERVER} & wait"), 1),
+        ("a supervisor with workers", format!("{SERVER} & {SERVER} & {SERVER} & wait"), 3),
+        ("a daemon in a session of its own", format!("setsid {SERVER} & {SERVER}"), 2),
+    ];
+    for group in ["0", "1"] {
+        for (what, script, servers) in &forms {
+            let plan =
+                Plan::new().env("SEXTON_ORPHANS", "stop").env("SEXTON_GRACE_PERIOD", "15s").env("SEXTON_GROUP", group);
+            let mut container = plan.start(["sh", "-c", script]);
+            for _ in 0..*servers {
+                container.wait_for_line("ready");
+            }
+            container.stop(&["-t", "20"]);
+            let status = container.status();
+            assert!(matches!(status, 0 | 143), "{what}: {status}");
+            let (stdout, stderr) = container.logged();
+            assert_eq!(stdout.matches("clean 1\n").count(), *servers, "{what}, group {group}: {stdout} {stderr}");
+        }
+    }
+}
+
+#[test]
+fn with_orphans_wait_the_last_line_of_a_background_process_is_in_the_log() {
+    for policy in ["wait", "stop"] {
+        let script = "(trap 'echo last line; exit' TERM; echo ready; sleep 1 & wait; echo last line) & exit 3";
+        let container = Plan::new().env("SEXTON_ORPHANS", policy).start(["sh", "-c", script]);
+        assert_eq!(container.status(), 3);
+        let (stdout, _) = container.logged();
+        assert!(stdout.contains("last line"), "{policy}: {stdout}");
+    }
+}
+
 // Exit statuses
 
 #[test]
@@ -272,10 +314,10 @@ fn docker_run_and_docker_wait_see_the_same_status() {
         (&["sh", "-c", "exit 7"], 7, ""),
         (&["/probe", "exit", "255"], 255, ""),
         (&["/missing"], 127, "/missing"),
-        (&["missing"], 127, "no such file in PATH"),
+        (&["missing"], 127, "PATH"),
         // The engine puts it there, and it is not executable.
-        (&["/etc/hosts"], 126, "Permission denied"),
-        (&["/bin"], 126, "Permission denied"),
+        (&["/etc/hosts"], 126, "it is not executable"),
+        (&["/bin"], 126, "directory"),
         (&["sh", "-c", "kill -KILL $$"], 137, ""),
         (&["/probe", "die", "15"], 143, ""),
     ];

@@ -59,7 +59,6 @@ fn the_command_inherits_everything_unchanged() {
         ("descriptors 3 and 63 open", &["open=3", "open=63"]),
         ("three descriptors at most", &["nofile=3"]),
         ("no new privileges", &["no-new-privs"]),
-        ("uid 65534", &["uid=65534"]),
         ("no /proc", &["no-proc"]),
         ("another working directory", &["cwd=/usr/share"]),
         ("a session of its own", &["setsid"]),
@@ -70,6 +69,16 @@ fn the_command_inherits_everything_unchanged() {
                 continue; // it would take /proc from the whole machine
             }
             assert_same(place, what, without_and_with(place, |sexton| sexton.setup(setup.iter().copied())));
+        }
+    }
+}
+
+#[test]
+fn another_user_and_what_it_may_not_stay_as_they_were() {
+    harness::require_root("changes its uid");
+    for place in BOTH {
+        for setup in [&["uid=65534"][..], &["uid=65534", "no-new-privs"]] {
+            assert_same(place, "uid 65534", without_and_with(place, |sexton| sexton.setup(setup.iter().copied())));
         }
     }
 }

@@ -50,6 +50,30 @@ fn every_form_of_entrypoint_shuts_down_gracefully_and_each_process_is_told_once(
     }
 }
 
+/// npm runs the script in a shell and passes SIGTERM on by itself.
+#[test]
+fn npm_start_shuts_down_gracefully() {
+    let folder = std::env::temp_dir().join(format!("sexton-npm-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let script = format!("{} server 200; true", probe_binary().display());
+    let package = format!(r#"{{"name": "server", "version": "1.0.0", "scripts": {{"start": "{script}"}}}}"#);
+    std::fs::write(folder.join("package.json"), package).unwrap();
+    for (place, group) in BOTH.into_iter().flat_map(|place| [(place, &[][..]), (place, &["--group"])]) {
+        let mut run = Sexton::new(place)
+            .options(STOP)
+            .options(group)
+            .setup([format!("cwd={}", folder.display())])
+            .env("HOME", &folder)
+            .env("npm_config_update_notifier", "false")
+            .command(["npm", "start"]);
+        run.wait_for_line("ready");
+        run.send(15);
+        assert_eq!(run.wait_for_line("clean"), "clean 1", "{place:?}");
+        run.status();
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn without_group_the_orphans_are_told_when_the_command_is_gone() {
     for place in BOTH {
@@ -60,6 +84,7 @@ fn without_group_the_orphans_are_told_when_the_command_is_gone() {
 
 #[test]
 fn daemons_that_left_the_group_the_session_or_their_user_are_found() {
+    harness::require_root("changes its uid");
     for place in BOTH {
         for options in [&STOP[..], &[&STOP[..], &["-g"]].concat()] {
             // The command is the first server; the others are out of its reach.
@@ -178,6 +203,7 @@ fn ten_thousand_orphans_are_stopped_and_reaped_in_one_go() {
 /// Processes that an engine's exec put into the namespace are no children of PID 1.
 #[test]
 fn what_was_put_into_the_namespace_from_outside_is_stopped_and_waited_for() {
+    harness::require_root("enters a namespace");
     let mut run = Sexton::new(Place::Init).options(STOP).probe(["record", "10", "6"]);
     run.line();
     let mut stranger = Command::new("nsenter")

@@ -37,16 +37,14 @@ fn a_signal_arrives_with_its_value_and_its_sender() {
             for signal in catchable().filter(|signal| *signal != 15).chain([15]) {
                 run.queue(signal, 0x1234_5678_9abc + signal as usize);
                 let seen = run.recorded();
-                let sender = if place == Place::Init { 0 } else { std::process::id() as i32 };
+                // From outside the namespaces: pid 0, and our own uid, which is root in there.
+                let (sender, uid) = match place {
+                    Place::Init => (0, 0),
+                    Place::Ordinary => (std::process::id() as i32, nix::unistd::getuid().as_raw() as i32),
+                };
                 assert_eq!(
                     (seen.signal, seen.code, seen.value, seen.pid, seen.uid),
-                    (
-                        signal,
-                        libc::SI_QUEUE,
-                        0x1234_5678_9abc + signal as usize,
-                        sender,
-                        nix::unistd::getuid().as_raw() as i32
-                    ),
+                    (signal, libc::SI_QUEUE, 0x1234_5678_9abc + signal as usize, sender, uid),
                     "{place:?} {options:?}"
                 );
             }
@@ -152,6 +150,7 @@ fn a_flood_of_signals_does_not_keep_another_one_out() {
 
 #[test]
 fn a_refused_forward_is_a_warning_and_sexton_stays() {
+    harness::require_root("changes its uid");
     for place in BOTH {
         const CAP_KILL: &str = "no-capability=5";
         let mut run = Sexton::new(place).setup([CAP_KILL]).probe(["setuid", "65534", "record", "15", "9"]);

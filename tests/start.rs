@@ -132,6 +132,7 @@ fn three_descriptors_are_enough() {
 
 #[test]
 fn when_no_more_process_may_be_made_the_status_is_125_and_says_so() {
+    harness::require_root("changes its uid");
     for place in BOTH {
         let (status, _, stderr) = Sexton::new(place).setup(["uid=65534", "nproc=1"]).probe(["exit", "6"]).finish();
         assert_eq!(status, Status::Exited(125), "{place:?}");
@@ -170,6 +171,18 @@ fn a_parent_that_died_before_sexton_started_counts_too() {
         Sexton::new(Place::Ordinary).setup(["mask=ffffffffffffffff"]).binary(probe_binary()).options(options).bare();
     run.wait_for_line("ready");
     assert_eq!(run.recorded().signal, 1);
+}
+
+#[test]
+fn while_the_parent_lives_the_parent_death_signal_does_not_come() {
+    for place in BOTH {
+        let mut run =
+            Sexton::new(place).setup(["mask=ffffffffffffffff"]).options(["-p", "HUP"]).probe(["record", "15", "7"]);
+        run.line();
+        run.send(15);
+        assert_eq!(run.recorded().signal, 15, "{place:?}");
+        assert_eq!(run.status(), Status::Exited(7));
+    }
 }
 
 /// The kernel sends the parent-death signal when the thread ends that started us (prctl(2)).

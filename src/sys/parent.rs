@@ -34,9 +34,7 @@ impl Parent {
         // SAFETY: takes integers.
         Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, WAKE_UP.number(), 0, 0, 0) })?;
         let parent = Parent { pid, signal };
-        // A parent outside our PID namespace, as the engine's shim, is there for all we know.
-        let is_dead = pid != 0 && (parent.is_gone() || was_adopted(pid));
-        Ok((parent, is_dead))
+        Ok((parent, parent.is_another() || was_adopted(pid)))
     }
 
     /// What a received signal means: `None` when it is the kernel's word about a mere thread.
@@ -45,7 +43,9 @@ impl Parent {
         if received.signal != WAKE_UP || !from_parent {
             return Some(received);
         }
-        self.is_gone().then(|| self.death(received))
+        // A parent outside our PID namespace is 0 before its death and after (getppid(2)): there the
+        // kernel's word has to do.
+        (self.is_another() || self.pid == 0).then(|| self.death(received))
     }
 
     /// The signal that the user asked for, from the parent.
@@ -57,10 +57,9 @@ impl Parent {
         received.rewritten(self.signal)
     }
 
-    /// A parent outside our PID namespace is 0 before its death and after (getppid(2)): there
-    /// the kernel's word has to do.
-    fn is_gone(&self) -> bool {
-        getppid().as_raw() != self.pid || self.pid == 0
+    /// Whether we have been given to another parent, as the children of a dead one are.
+    fn is_another(&self) -> bool {
+        getppid().as_raw() != self.pid
     }
 }
 

@@ -368,6 +368,12 @@ pub enum Status {
     Killed(i32),
 }
 
+/// For a test that a user namespace cannot help.
+#[track_caller]
+pub fn require_root(why: &str) {
+    assert_eq!(unsafe { libc::geteuid() }, 0, "this test {why}: run it as root");
+}
+
 /// Sends a signal to a process, which must be there.
 #[track_caller]
 pub fn kill(pid: i32, signal: i32) {
