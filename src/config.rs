@@ -30,6 +30,18 @@ pub struct Config {
     pub warn_on_reap: bool,
     /// Die by the signal that the command died of, so that our parent sees it (not as PID 1).
     pub reraise: bool,
+    /// No command: sexton reaps orphans until a stop signal comes.
+    pub pause: bool,
+    /// The command leads a session of its own, not only a process group, and gets the terminal
+    /// that is sexton's stdin as its controlling terminal.
+    pub new_session: bool,
+    /// When the command is gone, what is left of its process group gets SIGTERM, unless the stop
+    /// signal has been forwarded to it before.
+    pub stop_group_at_exit: bool,
+    /// sexton stops itself after forwarding SIGTSTP, SIGTTIN or SIGTTOU.
+    pub suspend_on_terminal_stop: bool,
+    /// sexton's exit status when the command could not be started.
+    pub statuses: Statuses,
     /// What becomes of the processes that are left when the command has exited.
     pub orphans: Orphans,
     /// Have the kernel kill the command if sexton itself is killed.
@@ -55,6 +67,11 @@ impl Config {
             expected_exits: ExitStatuses::default(),
             warn_on_reap: false,
             reraise: false,
+            pause: false,
+            new_session: false,
+            stop_group_at_exit: false,
+            suspend_on_terminal_stop: false,
+            statuses: Statuses::SEXTON,
             orphans: Orphans::Leave,
             die_with_sexton: false,
             log_level: log::LevelFilter::Warn,
@@ -88,6 +105,36 @@ impl ExitStatuses {
     /// Whether it is in the set.
     pub fn contains(self, status: u8) -> bool {
         self.0[usize::from(status / 64)] & (1 << (status % 64)) != 0
+    }
+}
+
+/// The exit statuses for a command that could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statuses {
+    /// sexton itself failed.
+    pub failed: u8,
+    /// The command was found and could not be executed.
+    pub cannot_execute: u8,
+    /// The command was not found.
+    pub not_found: u8,
+}
+
+impl Statuses {
+    /// sexton's own.
+    pub const SEXTON: Statuses = Statuses {
+        failed: exit_status::SEXTON_FAILED,
+        cannot_execute: exit_status::CANNOT_EXECUTE,
+        not_found: exit_status::NOT_FOUND,
+    };
+
+    /// What to exit with where sexton's own table ([`exit_status`]) says `status`.
+    pub fn in_place_of(self, status: u8) -> u8 {
+        match status {
+            exit_status::SEXTON_FAILED => self.failed,
+            exit_status::CANNOT_EXECUTE => self.cannot_execute,
+            exit_status::NOT_FOUND => self.not_found,
+            other => other,
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub fn launch(config: &Config, start: &Start, own_group: bool, terminal: Option<
         inherited: start.inherited,
         own_group,
         terminal,
+        new_session: config.new_session,
         die_with_sexton: config.die_with_sexton,
     };
     let (errno, candidate) = match spawn(&launch) {

@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod config;
 pub mod launch;
+pub mod pause;
 pub mod report;
 pub mod shutdown;
 pub mod signal;

@@ -3,23 +3,31 @@
 #![no_main]
 
 use sexton::cli::{self, Request};
+use sexton::config::Config;
 use sexton::sys::Start;
-use sexton::{report, supervisor};
+use sexton::{pause, report, supervisor};
 
 // `main` itself: blocks every signal, then calls `sexton`.
 sexton::c_main!(sexton);
 
 /// Parse, run, and give back the exit status.
 fn sexton(start: Start) -> u8 {
-    match cli::parse(start.args, start.environment) {
-        Ok(Request::Run(config)) => {
-            report::init(config.log_level);
-            for warning in &config.warnings {
-                log::warn!("{warning}");
-            }
-            supervisor::run(&config, &start)
-        }
-        Ok(Request::Print(text)) => report::print(&text),
-        Err(usage) => report::usage(&usage),
+    let parsed = cli::parse(start.args, start.environment);
+    let done = match parsed.request {
+        Ok(Request::Run(config)) => Ok(run(&config, &start)),
+        Ok(Request::Print(text)) => report::print(&text).map(|()| 0),
+        Err(error) => Err(error),
+    };
+    done.unwrap_or_else(|error| {
+        report::usage(&error);
+        parsed.usage_status
+    })
+}
+
+fn run(config: &Config, start: &Start) -> u8 {
+    report::init(config.log_level);
+    for warning in &config.warnings {
+        log::warn!("{warning}");
     }
+    if config.pause { pause::run(config) } else { supervisor::run(config, start) }
 }

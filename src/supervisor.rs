@@ -14,8 +14,8 @@ use crate::shutdown::{Action, Event, KILL_TIMEOUT, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
     Change, ChangeKind, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
-    close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_working_directory, monotonic_now, own_pid,
-    send, send_to_group, send_to_orphaned_group, suspend_self,
+    close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_terminal, leave_working_directory,
+    monotonic_now, own_pid, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
 };
 
 /// Starts the command, stays with it until its end, and returns sexton's exit status.
@@ -25,7 +25,10 @@ pub fn run(config: &Config, start: &Start) -> u8 {
         adopt_orphans(config);
     }
     let parent = config.parent_death_signal.and_then(watch_parent);
-    let terminal = Terminal::controlling();
+    let terminal = Terminal::controlling().filter(|_| !config.new_session);
+    if config.new_session {
+        leave_terminal();
+    }
     let in_foreground = terminal.as_ref().filter(|terminal| terminal.is_ours());
     // A pipeline or a script in the foreground of a shell: ^C and ^Z are for all of it, and the
     // others would lose the terminal to a group of the command's own.
@@ -38,7 +41,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
                 terminal.take_back(None);
             }
             error!("{}", refusal.sentence);
-            return refusal.status;
+            return config.statuses.in_place_of(refusal.status);
         }
     };
     let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: handed_over.is_some(), shares_group };
@@ -75,7 +78,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     supervisor.until_the_end(parent.map(|(parent, _)| parent))
 }
 
-fn adopt_orphans(config: &Config) {
+pub(crate) fn adopt_orphans(config: &Config) {
     if let Err(errno) = become_subreaper()
         && config.subreaper
     {
@@ -84,7 +87,7 @@ fn adopt_orphans(config: &Config) {
 }
 
 /// The parent to watch, and whether it is dead already.
-fn watch_parent(signal: Signal) -> Option<(Parent, bool)> {
+pub(crate) fn watch_parent(signal: Signal) -> Option<(Parent, bool)> {
     match Parent::watch(signal) {
         Ok(watched) => Some(watched),
         Err(errno) => {
@@ -167,11 +170,15 @@ impl Supervisor<'_> {
             self.hands.job.continued(self.hands.command.pid);
         }
         self.event(Event::Signal(received));
+        if self.hands.config.suspend_on_terminal_stop {
+            self.hands.job.forwarded(received.signal);
+        }
     }
 
     /// Reaps a batch. Returns whether there may be more.
     fn reap(&mut self) -> bool {
-        let more = Reaper.collect(|change| {
+        let reaper = Reaper { announces: self.hands.config.stop_group_at_exit };
+        let more = reaper.collect(|change| {
             trace!("process {} {}", change.pid, What(change.kind));
             if let Some(event) = self.hands.see(change) {
                 self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
@@ -230,6 +237,10 @@ impl Hands<'_> {
         match change.kind {
             ChangeKind::Exited(status) => self.ended = Some(Ended::Exited(status)),
             ChangeKind::Killed { signal, .. } => self.ended = Some(Ended::Killed(signal)),
+            ChangeKind::Dead => {
+                self.stop_group();
+                return None;
+            }
             ChangeKind::Stopped(signal) => return Some(Event::CommandStopped(signal)),
             ChangeKind::Continued => return Some(Event::CommandContinued),
         }
@@ -328,6 +339,19 @@ impl Hands<'_> {
                     errno.desc()
                 );
             }
+        }
+    }
+
+    /// The command is dead and not reaped yet, so its group is still its own. Each process of the
+    /// group gets the stop signal once: now, unless it had it together with the command.
+    fn stop_group(&mut self) {
+        if !self.group_was_told
+            && let Some(signal) = self.config.rewrites.apply(Signal::TERM)
+        {
+            self.group_was_told = true;
+            info!("{} is dead: {signal} to the rest of its process group", self.command);
+            // Refused where there is nobody left, and that is well.
+            let _ = send_to_group(self.command.pid, &by_sexton(signal));
         }
     }
 
@@ -433,6 +457,14 @@ impl Job {
         false
     }
 
+    /// sexton forwarded this signal, which a shell sends to stop a job: without a terminal of its
+    /// own the command is out of that shell's sight, but sexton is not.
+    fn forwarded(&self, signal: Signal) {
+        if !self.has_terminal && !self.is_init && matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU) {
+            stop_self();
+        }
+    }
+
     /// Somebody continues us, and so the command, which needs the terminal if we have it.
     fn continued(&self, command: i32) {
         if self.has_terminal && !self.is_init && !self.shares_group {
@@ -470,7 +502,7 @@ impl fmt::Display for Sender<'_> {
 }
 
 /// What happened to a process, as the end of a sentence.
-struct What(ChangeKind);
+pub(crate) struct What(pub ChangeKind);
 
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -480,6 +512,7 @@ impl fmt::Display for What {
             ChangeKind::Killed { signal, core_dumped: true } => write!(f, "was killed by {signal}, core dumped"),
             ChangeKind::Stopped(signal) => write!(f, "was stopped by {signal}"),
             ChangeKind::Continued => f.write_str("goes on"),
+            ChangeKind::Dead => f.write_str("is dead"),
         }
     }
 }

@@ -1,31 +1,60 @@
 //! `sexton [OPTIONS] [--] COMMAND [ARG...]`
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-use super::settings::{self, Given, Kind, SETTINGS, Setting};
-use super::{Request, UsageError};
-use crate::config::Config;
+use super::settings::{self, Given, Kind, Setting};
+use super::{Dialect, Request, UsageError};
+use crate::config::{Config, Statuses};
 use crate::report::Printable;
 use crate::sys::{Args, Environment};
 
-/// Understands sexton's own command line.
-pub(super) fn parse(args: Args, environment: Environment) -> Result<Request, UsageError> {
-    let options = match without_options(args) {
+/// sexton's own command line.
+pub(super) static NATIVE: Dialect = Dialect {
+    name: "sexton",
+    about: "A PID 1 for containers: starts one command, forwards signals to it, reaps orphans,\n\
+            and shuts down gracefully in bounded time.",
+    usage: "sexton [OPTIONS] [--] COMMAND [ARG...]",
+    after_help: AFTER_LONG_HELP,
+    version: concat!("sexton ", env!("CARGO_PKG_VERSION")),
+    shorts: None,
+    longs: &[],
+    options: &[],
+    verbose_step: 0,
+    drops_dashes_behind_the_name: false,
+    usage_status: Statuses::SEXTON.failed,
+    statuses: Statuses::SEXTON,
+    begin: |_, _| None,
+    end: |_| {},
+};
+
+/// Understands a command line of this dialect.
+pub(super) fn parse_as(dialect: &Dialect, args: Args, environment: Environment) -> Result<Request, UsageError> {
+    let mut config = Config::new(args.from(args.len()));
+    config.statuses = dialect.statuses;
+    let level = (dialect.begin)(&mut config, environment);
+    let options = match without_options(args, &config) {
         Some(options) => options,
-        None => match by_clap(args)? {
+        None => match by_clap(dialect, args, &config)? {
             Ok(options) => options,
             Err(text) => return Ok(Request::Print(text)),
         },
     };
     let Options { mut config, mut given, verbose, quiet } = options;
+    if dialect.drops_dashes_behind_the_name {
+        config.command = without_dashes(args, config.command);
+    }
     settings::apply_environment(&mut config, environment, &mut given)?;
-    config.log_level = settings::log_level(verbose, quiet, environment)?;
+    config.log_level = settings::log_level(verbose, quiet, level, environment)?;
     settings::check(&config, &given)?;
-    if config.command.is_empty() {
+    (dialect.end)(&mut config);
+    if config.pause && !config.command.is_empty() {
+        return Err(UsageError("--pause runs no command; leave one of the two out".into()));
+    }
+    if config.command.is_empty() && !config.pause {
         return Err(UsageError(
             "there is no command to run; write it behind the options, as in: sexton -- server --port 80".into(),
         ));
@@ -44,39 +73,60 @@ struct Options {
 
 /// A command line in which no option stands before the command, as in every `docker run --init`.
 /// Building clap's command line only to find that out would cost a fifth of the whole start.
-fn without_options(args: Args) -> Option<Options> {
+fn without_options(args: Args, defaults: &Config) -> Option<Options> {
     let command = match args.from(1).first()?.to_bytes() {
         b"--" => args.from(2),
         first if first.starts_with(b"-") && first != b"-" => return None,
         _ => args.from(1),
     };
-    Some(Options { config: Config::new(command), given: Given::default(), verbose: 0, quiet: false })
+    let config = Config { command, ..defaults.clone() };
+    Some(Options { config, given: Given::default(), verbose: 0, quiet: false })
+}
+
+/// `PROGRAM -- ARG...` without the `--`, unless there is one before the program already.
+fn without_dashes(args: Args, command: Args) -> Args {
+    let before = args.iter().rev().nth(command.len());
+    if before == Some(c"--") || command.from(1).first() != Some(c"--") {
+        return command;
+    }
+    let words = command.iter().take(1).chain(command.from(2).iter());
+    Args::from_strings(words.map(CStr::to_bytes))
 }
 
 /// Any command line. The inner error is a text to print instead of running anything.
-fn by_clap(args: Args) -> Result<Result<Options, String>, UsageError> {
-    let matches = match command_line().try_get_matches_from(args.iter().map(|arg| os(arg.to_bytes()))) {
+fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Options, String>, UsageError> {
+    let matches = match command_line(dialect).try_get_matches_from(args.iter().map(|arg| os(arg.to_bytes()))) {
         Ok(matches) => matches,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             return Ok(Err(error.render().to_string()));
         }
-        Err(error) => return Err(sentence(&error)),
+        Err(error) => return Err(sentence(dialect, &error)),
     };
+    if matches.contains_id("dialect") {
+        return Err(UsageError("--dialect comes before all other arguments; give it once, as the first".into()));
+    }
+    if matches.get_flag("version") {
+        return Ok(Err(dialect.version.into()));
+    }
     if matches.get_flag("license") {
         return Ok(Err(include_str!("../../LICENSE").into()));
     }
     // The command is the end of our own arguments, whose memory exec can use as it is.
     let operands = matches.get_many::<OsString>("COMMAND").map_or(0, |operands| operands.len());
-    let mut config = Config::new(args.from(args.len() - operands));
+    let mut config = Config { command: args.from(args.len() - operands), ..defaults.clone() };
     let mut given = Given::default();
-    for setting in &SETTINGS {
+    for setting in dialect.settings() {
         if let Some(values) = option_values(&matches, setting) {
             let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
             setting.apply_option(&mut config, &values)?;
             given.by_option(setting);
         }
     }
-    Ok(Ok(Options { config, given, verbose: matches.get_count("verbose"), quiet: matches.get_flag("quiet") }))
+    let verbose = match matches.get_count("verbose") {
+        0 => 0,
+        count => count.saturating_add(dialect.verbose_step),
+    };
+    Ok(Ok(Options { config, given, verbose, quiet: matches.get_flag("quiet") }))
 }
 
 fn option_values(matches: &clap::ArgMatches, setting: &Setting) -> Option<Vec<OsString>> {
@@ -87,7 +137,8 @@ fn option_values(matches: &clap::ArgMatches, setting: &Setting) -> Option<Vec<Os
 }
 
 /// What clap has to say, in one line.
-fn sentence(error: &clap::Error) -> UsageError {
+fn sentence(dialect: &Dialect, error: &clap::Error) -> UsageError {
+    let name = dialect.name;
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
@@ -97,25 +148,24 @@ fn sentence(error: &clap::Error) -> UsageError {
     let what = match error.kind() {
         ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {
             Some(suggestion) => format!("there is no option {option}; did you mean {suggestion}?"),
-            None => format!("there is no option {option}; sexton --help lists them all"),
+            None => format!("there is no option {option}; {name} --help lists them all"),
         },
         ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
-            format!("{option} needs a value; sexton --help says which")
+            format!("{option} needs a value; {name} --help says which")
         }
         ErrorKind::TooManyValues => format!("{option} takes no value; give it alone"),
         ErrorKind::ArgumentConflict => format!("{option} is given twice; give it once"),
-        kind => format!("{option}: {kind}; sexton --help lists all options"),
+        kind => format!("{option}: {kind}; {name} --help lists all options"),
     };
     UsageError(Printable(what.as_bytes()).to_string())
 }
 
-fn command_line() -> Command {
-    let mut command = Command::new("sexton")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A PID 1 for containers: starts one command, forwards signals to it, reaps orphans,\nand shuts down gracefully in bounded time.")
-        .override_usage("sexton [OPTIONS] [--] COMMAND [ARG...]")
-        .after_help("Each option has an environment variable. More: sexton --help")
-        .after_long_help(AFTER_LONG_HELP)
+fn command_line(dialect: &Dialect) -> Command {
+    let mut command = Command::new(dialect.name)
+        .about(dialect.about)
+        .override_usage(dialect.usage)
+        .after_help(format!("Each option has an environment variable. More: {} --help", dialect.name))
+        .after_long_help(dialect.after_help)
         .disable_version_flag(true)
         .disable_help_flag(true)
         .arg(
@@ -125,77 +175,93 @@ fn command_line() -> Command {
                 .value_parser(clap::value_parser!(OsString))
                 .hide(true),
         );
-    for setting in &SETTINGS {
-        command = command.arg(option(setting));
+    for setting in dialect.settings() {
+        command = command.arg(option(dialect, setting));
     }
     let log = "What is said on stderr";
     command
         .arg(
-            Arg::new("verbose")
-                .short('v')
-                .long("verbose")
+            named(dialect, "verbose", Some('v'))
                 .action(ArgAction::Count)
                 .help_heading(log)
                 .help("Tell the story of the shutdown; -vv each signal, -vvv each reap")
                 .long_help("Tell the story of the shutdown; -vv each signal, -vvv each reap\n\n[env: SEXTON_LOG=off|error|warn|info|debug|trace]"),
         )
         .arg(
-            Arg::new("quiet")
-                .short('q')
-                .long("quiet")
+            named(dialect, "quiet", Some('q'))
                 .action(ArgAction::SetTrue)
                 .overrides_with("quiet")
                 .help_heading(log)
                 .help("Say only why sexton failed (by default: silent when all is well)"),
         )
         .arg(
-            Arg::new("help")
-                .short('h')
-                .long("help")
+            named(dialect, "help", Some('h'))
                 .action(ArgAction::Help)
                 .help_heading("Other")
                 .help("Print this help; --help says more than -h"),
         )
-        .arg(Arg::new("version").long("version").action(ArgAction::Version).help_heading("Other").help("Print the version"))
         .arg(
-            Arg::new("license")
-                .short('l')
-                .long("license")
+            named(dialect, "version", None)
+                .action(ArgAction::SetTrue)
+                .overrides_with("version")
+                .help_heading("Other")
+                .help("Print the version"),
+        )
+        .arg(
+            named(dialect, "license", Some('l'))
                 .action(ArgAction::SetTrue)
                 .help_heading("Other")
                 .help("Print the license"),
         )
+        .arg(
+            Arg::new("dialect")
+                .long("dialect")
+                .value_name("NAME")
+                .value_parser(clap::value_parser!(OsString))
+                .help_heading("Other")
+                .help("Speak native, tini, dumb-init or catatonit (only as the first argument)")
+                .long_help(
+                    "Speak native, tini, dumb-init or catatonit (only as the first argument)\n\n\
+                     A sexton that is called by a peer's name, or by docker-init or podman-init,\n\
+                     speaks so without being told.",
+                ),
+        )
 }
 
-fn option(setting: &'static Setting) -> Arg {
+/// An option under the names that the dialect has for it.
+fn named(dialect: &Dialect, long: &'static str, short: Option<char>) -> Arg {
+    let arg = Arg::new(long).long(long).aliases(dialect.abbreviations(long));
+    match dialect.short(long, short) {
+        Some(short) => arg.short(short),
+        None => arg,
+    }
+}
+
+fn option(dialect: &Dialect, setting: &'static Setting) -> Arg {
     let action = match setting.kind {
         Kind::Value => ArgAction::Set,
         Kind::List => ArgAction::Append,
         Kind::Switch => ArgAction::SetTrue,
     };
     let mut long_help = setting.help.to_owned();
-    for part in [setting.more, &format!("[env: {}]", setting.variable)] {
+    let variable = if setting.variable.is_empty() { String::new() } else { format!("[env: {}]", setting.variable) };
+    for part in [setting.more, &variable] {
         if !part.is_empty() {
             long_help.push_str("\n\n");
             long_help.push_str(part);
         }
     }
-    let mut arg = Arg::new(setting.long)
-        .long(setting.long)
+    let arg = named(dialect, setting.long, setting.short)
         .action(action)
         .help_heading(setting.heading)
         .help(setting.help)
         .long_help(long_help);
     if setting.kind == Kind::Switch {
         // Given twice it means what it means once.
-        arg = arg.overrides_with(setting.long);
+        arg.overrides_with(setting.long)
     } else {
-        arg = arg.value_name(setting.value).value_parser(clap::value_parser!(OsString)).allow_hyphen_values(true);
+        arg.value_name(setting.value).value_parser(clap::value_parser!(OsString)).allow_hyphen_values(true)
     }
-    if let Some(short) = setting.short {
-        arg = arg.short(short);
-    }
-    arg
 }
 
 fn os(bytes: &[u8]) -> OsString {

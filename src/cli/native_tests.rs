@@ -3,8 +3,15 @@ use std::time::Duration;
 use log::LevelFilter;
 use proptest::prelude::*;
 
+use super::super::{catatonit::CATATONIT, dumb_init::DUMB_INIT, tini::TINI};
 use super::*;
 use crate::signal::{Signal, SignalSet};
+
+static DIALECTS: [&Dialect; 4] = [&NATIVE, &TINI, &DUMB_INIT, &CATATONIT];
+
+fn parse(args: Args, environment: Environment) -> Result<Request, UsageError> {
+    parse_as(&NATIVE, args, environment)
+}
 
 fn parse_with(args: &[&str], environment: &[&str]) -> Result<Request, UsageError> {
     let args = Args::from_strings(["sexton"].iter().chain(args).copied());
@@ -188,7 +195,7 @@ fn every_option_can_be_set_by_its_variable() {
 
 #[test]
 fn a_variable_that_is_empty_counts_as_unset() {
-    for setting in &SETTINGS {
+    for setting in &settings::SETTINGS {
         config(&["x"], &[&format!("{}=", setting.variable)]);
     }
     assert_eq!(config(&["x"], &["SEXTON_LOG="]).log_level, LevelFilter::Warn);
@@ -274,7 +281,7 @@ fn the_short_help_fits_one_screen_and_the_long_one_ends_with_examples() {
     assert!(short.lines().count() <= 40, "{} lines", short.lines().count());
     assert!(short.lines().all(|line| line.chars().count() <= 120), "{short}");
     let long = printed(&["--help"]);
-    for setting in &SETTINGS {
+    for setting in &settings::SETTINGS {
         assert!(short.contains(&format!("--{}", setting.long)), "{}", setting.long);
         assert!(long.contains(&format!("[env: {}]", setting.variable)), "{}", setting.variable);
     }
@@ -341,10 +348,13 @@ proptest! {
     #[test]
     fn the_short_way_and_claps_agree_wherever_the_short_way_is_taken(words in prop::collection::vec(word(), 0..6)) {
         let args = Args::from_strings(std::iter::once(b"sexton".to_vec()).chain(words));
-        if let Some(short) = without_options(args) {
-            let long = by_clap(args).unwrap().unwrap();
-            prop_assert!(short.config.command.iter().eq(long.config.command.iter()), "{:?}", long.config.command);
-            prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
+        for dialect in DIALECTS {
+            let defaults = Config::new(args.from(args.len()));
+            if let Some(short) = without_options(args, &defaults) {
+                let long = by_clap(dialect, args, &defaults).unwrap().unwrap();
+                prop_assert!(short.config.command.iter().eq(long.config.command.iter()), "{:?}", long.config.command);
+                prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));
+            }
         }
     }
 
@@ -355,8 +365,11 @@ proptest! {
     ) {
         let args = Args::from_strings(std::iter::once(b"sexton".to_vec()).chain(words));
         let variables = variables.into_iter().map(|(name, value)| [b"SEXTON_", name.as_bytes(), b"=", &value].concat());
-        if let Err(UsageError(sentence)) = parse(args, Environment::from_strings(variables)) {
-            prop_assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
+        let environment = Environment::from_strings(variables);
+        for dialect in DIALECTS {
+            if let Err(UsageError(sentence)) = parse_as(dialect, args, environment) {
+                prop_assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
+            }
         }
     }
 }

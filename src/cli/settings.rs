@@ -56,15 +56,15 @@ pub(super) struct Setting {
     /// What `--help` says beyond that line.
     pub more: &'static str,
     /// Takes over the values, one at the least; the error is the rest of a sentence.
-    apply: fn(&mut Config, &[&str]) -> Result<(), String>,
+    pub apply: fn(&mut Config, &[&str]) -> Result<(), String>,
 }
 
 const SHUTDOWN: &str = "Shutdown";
-const SIGNALS: &str = "Signals";
-const PROCESSES: &str = "Processes and exit status";
+pub(super) const SIGNALS: &str = "Signals";
+pub(super) const PROCESSES: &str = "Processes and exit status";
 
 /// All of them but those that say how much is logged, which work together ([`log_level`]).
-pub(super) static SETTINGS: [Setting; 12] = [
+pub(super) static SETTINGS: [Setting; 13] = [
     Setting {
         long: "grace-period",
         short: None,
@@ -256,6 +256,20 @@ pub(super) static SETTINGS: [Setting; 12] = [
             Ok(())
         },
     },
+    Setting {
+        long: "pause",
+        short: None,
+        variable: "SEXTON_PAUSE",
+        value: "",
+        kind: Kind::Switch,
+        heading: PROCESSES,
+        help: "Run no command: reap orphans until SIGINT or SIGTERM, then exit 0",
+        more: "For the container that holds the namespaces of a pod.",
+        apply: |config, values| {
+            config.pause = one(values, switch)?;
+            Ok(())
+        },
+    },
 ];
 
 impl Setting {
@@ -353,8 +367,15 @@ pub(super) fn check(config: &Config, given: &Given) -> Result<(), UsageError> {
 /// The variable that says how much is logged.
 pub(super) const LOG_VARIABLE: &str = "SEXTON_LOG";
 
-/// How much is said: what `-v` and `-q` say, else the variable, else warnings.
-pub(super) fn log_level(verbose: u8, quiet: bool, environment: Environment) -> Result<LevelFilter, UsageError> {
+/// How much is said: what `-v` and `-q` say, else the variable, else warnings. A peer's variable
+/// (`level`) beats `-v`, as it does for the peer, and is beaten by our own.
+pub(super) fn log_level(
+    verbose: u8,
+    quiet: bool,
+    level: Option<LevelFilter>,
+    environment: Environment,
+) -> Result<LevelFilter, UsageError> {
+    let verbose = if level.is_some() { 0 } else { verbose };
     match (quiet, verbose) {
         (true, 0) => return Ok(LevelFilter::Error),
         (true, _) => return Err(UsageError("--quiet and --verbose contradict each other; give one of them".into())),
@@ -364,7 +385,7 @@ pub(super) fn log_level(verbose: u8, quiet: bool, environment: Environment) -> R
         (false, _) => return Ok(LevelFilter::Trace),
     }
     match environment.get(LOG_VARIABLE) {
-        None | Some(b"") => Ok(LevelFilter::Warn),
+        None | Some(b"") => Ok(level.unwrap_or(LevelFilter::Warn)),
         Some(value) => std::str::from_utf8(value).ok().and_then(|level| level.parse().ok()).ok_or_else(|| {
             let value = quoted(value);
             UsageError(format!("{LOG_VARIABLE}: {value} is no level; give off, error, warn, info, debug or trace"))
@@ -403,7 +424,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| format!("{text:?} is no duration; write it like 30, 30s, 500ms or 1m30s"))
 }
 
-fn signal(text: &str) -> Result<Signal, String> {
+/// A signal by its name or number.
+pub(super) fn signal(text: &str) -> Result<Signal, String> {
     text.parse().map_err(|_| {
         format!("{text:?} is no signal; give a name like TERM or SIGTERM, a number from 1 to 64, RTMIN+n or RTMAX-n")
     })
@@ -419,11 +441,17 @@ fn catchable(text: &str) -> Result<Signal, String> {
 }
 
 fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), String> {
+    let (from, to) = split_rewrite(text)?;
+    Ok((catchable(from)?, to))
+}
+
+/// `FROM:TO`, the first not looked at yet.
+pub(super) fn split_rewrite(text: &str) -> Result<(&str, Option<Signal>), String> {
     let Some((from, to)) = text.split_once(':') else {
         return Err(format!("{text:?} is no rewrite; write it like HUP:QUIT, or HUP:none to drop SIGHUP"));
     };
     let to = if to == "0" || to.eq_ignore_ascii_case("none") { None } else { Some(signal(to)?) };
-    Ok((catchable(from)?, to))
+    Ok((from, to))
 }
 
 fn orphans(text: &str) -> Result<Orphans, String> {

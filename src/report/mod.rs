@@ -16,7 +16,6 @@ use env_logger::{Builder, Target, WriteStyle};
 use log::LevelFilter;
 
 use crate::cli::UsageError;
-use crate::config::exit_status;
 use crate::sys::{write_stderr, write_stdout};
 
 /// The longest line, in bytes: what a pipe takes as a whole or not at all (`PIPE_BUF`, pipe(7)).
@@ -44,19 +43,19 @@ pub fn init(level: LevelFilter) {
     READY.store(true, Ordering::Relaxed);
 }
 
-/// Says what is wrong with the usage and gives back the exit status for it.
-pub fn usage(error: &UsageError) -> u8 {
+/// Says what is wrong with the usage.
+pub fn usage(error: &UsageError) {
     let _ = writeln!(Stderr, "sexton: {}", error.0);
-    exit_status::SEXTON_FAILED
 }
 
-/// Prints what the user asked for on stdout and gives back the exit status.
-pub fn print(text: &str) -> u8 {
+/// Prints what the user asked for on stdout.
+///
+/// # Errors
+///
+/// A sentence about why it cannot be written.
+pub fn print(text: &str) -> Result<(), UsageError> {
     let text = format!("{}\n", text.trim_end());
-    match write_stdout(text.as_bytes()) {
-        Ok(()) => 0,
-        Err(errno) => usage(&UsageError(format!("cannot write to stdout: {}", errno.desc()))),
-    }
+    write_stdout(text.as_bytes()).map_err(|errno| UsageError(format!("cannot write to stdout: {}", errno.desc())))
 }
 
 /// stderr, which never blocks: what finds no room is dropped and counted.

@@ -32,6 +32,6 @@ pub use output::{write_stderr, write_stdout};
 pub use parent::Parent;
 pub use process::{become_subreaper, die_by, monotonic_now, own_pid, own_status, process_limit, stack_limit};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
-pub use signals::{Inbox, Inherited, SendError, send, send_to_group, send_to_orphaned_group, suspend_self};
+pub use signals::{Inbox, Inherited, SendError, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self};
 pub use spawn::{Failure, Launch, spawn};
-pub use terminal::{Terminal, is_one_of_several, leads_session};
+pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};

@@ -1,5 +1,7 @@
 //! Collecting the status of children: dead, stopped, continued.
 
+use std::mem::MaybeUninit;
+
 use nix::errno::Errno;
 
 use crate::signal::Signal;
@@ -29,6 +31,8 @@ pub enum ChangeKind {
     Stopped(Signal),
     /// It goes on after a stop.
     Continued,
+    /// It is dead and not reaped yet: told only if asked for ([`Reaper::announces`]).
+    Dead,
 }
 
 /// How a look for changes ended.
@@ -44,7 +48,11 @@ pub enum Reaping {
 
 /// Collects the changes of all children, a bounded batch at a time.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Reaper;
+pub struct Reaper {
+    /// Each death is told twice: as [`ChangeKind::Dead`] while the pid, and the process group of
+    /// that number, are still the child's own, then as what it was, when it is reaped.
+    pub announces: bool,
+}
 
 impl Reaper {
     /// So many children at most are collected before signals are looked at again. One takes
@@ -54,7 +62,7 @@ impl Reaper {
     /// Collects at most a batch of changes and hands each to `seen`.
     pub fn collect(self, mut seen: impl FnMut(Change)) -> Reaping {
         for _ in 0..Self::BATCH {
-            match next_change(-1, libc::WNOHANG) {
+            match self.next(&mut seen) {
                 Ok(Some(change)) => seen(change),
                 Ok(None) => return Reaping::Nothing,
                 Err(_) => return Reaping::NoChildren,
@@ -62,6 +70,42 @@ impl Reaper {
         }
         Reaping::More
     }
+
+    fn next(self, seen: &mut impl FnMut(Change)) -> Result<Option<Change>, Errno> {
+        if !self.announces {
+            return next_change(-1, libc::WNOHANG);
+        }
+        match look(libc::WEXITED | libc::WNOWAIT) {
+            Ok(Some(Change { pid, .. })) => {
+                seen(Change { pid, kind: ChangeKind::Dead });
+                next_change(pid, libc::WNOHANG)
+            }
+            // Not wait4(2), which would reap one that died since without a word.
+            Ok(None) => look(libc::WSTOPPED | libc::WCONTINUED),
+            // No children, or no waitid(2) here: better without a word than not at all.
+            Err(_) => next_change(-1, libc::WNOHANG),
+        }
+    }
+}
+
+/// The first child with a change of these kinds (waitid(2)).
+fn look(kinds: i32) -> Result<Option<Change>, Errno> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = kinds | libc::WNOHANG | libc::__WALL;
+    // SAFETY: `info` has the size of a siginfo_t.
+    Errno::result(unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) })?;
+    // SAFETY: it was zeroed, which is valid, and then written by the kernel.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: the kernel filled in the fields of a SIGCHLD, or none and they are zero.
+    let pid = unsafe { info.si_pid() };
+    // SAFETY: as above.
+    let status = unsafe { info.si_status() };
+    let kind = match info.si_code {
+        libc::CLD_STOPPED => ChangeKind::Stopped(Signal::new(status).unwrap_or(Signal::STOP)),
+        libc::CLD_CONTINUED => ChangeKind::Continued,
+        _ => ChangeKind::Dead,
+    };
+    Ok((pid != 0).then_some(Change { pid, kind }))
 }
 
 /// Waits for a child of ours that is about to exit, as one whose exec failed is.

@@ -63,6 +63,11 @@ impl Inherited {
     }
 }
 
+/// Blocks every signal, for a child that will not become the command.
+pub(super) fn hold_signals() {
+    set_mask(SignalSet::ALL);
+}
+
 /// Sets the signal mask and returns the one before. It cannot fail (rt_sigprocmask(2)).
 fn set_mask(mask: SignalSet) -> SignalSet {
     let new = mask.bits();
@@ -277,6 +282,12 @@ pub fn suspend_self(group: bool) {
         set_mask(SignalSet::of(Signal::TSTP).complement());
         set_mask(SignalSet::ALL);
     }
+}
+
+/// Stops sexton itself; returns once somebody continues us, or at once as PID 1, which the kernel
+/// protects from its own signals.
+pub fn stop_self() {
+    let _ = kill(own_pid(), Signal::STOP);
 }
 
 #[cfg(test)]

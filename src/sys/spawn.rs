@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, clone};
 use super::entry::{Args, Environment};
 use super::process::own_pid;
 use super::reap::wait_for_exit;
-use super::signals::Inherited;
+use super::signals::{Inherited, hold_signals};
 use super::terminal::Terminal;
 
 /// What to start, and how.
@@ -32,6 +32,8 @@ pub struct Launch<'a> {
     pub own_group: bool,
     /// The terminal of which its group gets the foreground.
     pub terminal: Option<&'a Terminal>,
+    /// It leads a session of its own, with its stdin as the controlling terminal if that is one.
+    pub new_session: bool,
     /// Have the kernel kill it when sexton dies.
     pub die_with_sexton: bool,
 }
@@ -69,6 +71,9 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
         let refused = become_command(launch, &environment, sexton);
         errno.store(refused.0 as i32, Ordering::Relaxed);
         candidate.store(refused.1, Ordering::Relaxed);
+        if launch.new_session {
+            give_up_terminal();
+        }
         // SAFETY: ends the child at once, without destructors of memory it shares with us.
         unsafe { libc::_exit(127) }
     };
@@ -88,7 +93,9 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
 
 /// In the child. Returns only when exec is refused: why, and for which candidate.
 fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32) -> (Errno, usize) {
-    if launch.own_group {
+    if launch.new_session {
+        lead_session();
+    } else if launch.own_group {
         // SAFETY: takes integers. A fresh child leads no session, so it cannot be refused.
         unsafe { libc::setpgid(0, 0) };
     }
@@ -111,6 +118,24 @@ fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32)
     environment.write(own_pid());
     launch.inherited.hand_on();
     exec(launch.candidates, launch.args, environment.as_ptr())
+}
+
+/// A session of our own, and in it a process group of our own; stdin becomes the controlling
+/// terminal if it is a terminal and no other session has it (tty_ioctl(4)).
+fn lead_session() {
+    // SAFETY: takes nothing. A fresh child leads no process group, so it cannot be refused.
+    unsafe { libc::setsid() };
+    // SAFETY: takes integers.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) };
+}
+
+/// The end of a session leader hangs up a terminal that is no pseudo-terminal, as a console
+/// (credentials(7)), and a second attempt, with the shell, would find a dead one. Giving it up before
+/// that sends SIGHUP and SIGCONT to nobody but ourselves.
+fn give_up_terminal() {
+    hold_signals();
+    // SAFETY: takes integers.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) };
 }
 
 /// Tries the candidates in the way of execvp(3).

@@ -84,6 +84,16 @@ impl Terminal {
     }
 }
 
+/// Lets go of the terminal that is our stdin, so that it can be the controlling terminal of
+/// another session (TIOCNOTTY, tty_ioctl(4)).
+///
+/// To a session leader the kernel sends SIGHUP and SIGCONT then, in its own name: they are ours
+/// and not forwarded ([`crate::signal::Received::is_our_own`]).
+pub fn leave_terminal() {
+    // SAFETY: takes integers; refused where stdin is no controlling terminal of ours.
+    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) };
+}
+
 /// Whether others share our process group: we do not lead it, as in a script, or read from or write
 /// to a pipe, as in `producer | sexton consumer | pager`.
 ///
