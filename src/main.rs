@@ -13,7 +13,7 @@ sexton::c_main!(sexton);
 fn sexton(start: Start) -> u8 {
     match cli::parse(start.args, start.environment) {
         Ok(Request::Run(config)) => {
-            report::init(config.log_level);
+            report::init(&config);
             for warning in &config.warnings {
                 log::warn!("{warning}");
             }

@@ -82,7 +82,9 @@ fn by_clap(args: Args) -> Result<Result<Options, String>, UsageError> {
 fn option_values(matches: &clap::ArgMatches, setting: &Setting) -> Option<Vec<OsString>> {
     match setting.kind {
         Kind::Switch => matches.get_flag(setting.long).then(|| vec!["1".into()]),
-        Kind::Value | Kind::List => Some(matches.get_many::<OsString>(setting.long)?.cloned().collect()),
+        Kind::Value | Kind::Optional(_) | Kind::List => {
+            Some(matches.get_many::<OsString>(setting.long)?.cloned().collect())
+        }
     }
 }
 
@@ -128,7 +130,7 @@ fn command_line() -> Command {
     for setting in &SETTINGS {
         command = command.arg(option(setting));
     }
-    let log = "What is said on stderr";
+    let log = settings::LOG;
     command
         .arg(
             Arg::new("verbose")
@@ -169,7 +171,7 @@ fn command_line() -> Command {
 
 fn option(setting: &'static Setting) -> Arg {
     let action = match setting.kind {
-        Kind::Value => ArgAction::Set,
+        Kind::Value | Kind::Optional(_) => ArgAction::Set,
         Kind::List => ArgAction::Append,
         Kind::Switch => ArgAction::SetTrue,
     };
@@ -191,6 +193,9 @@ fn option(setting: &'static Setting) -> Arg {
         arg = arg.overrides_with(setting.long);
     } else {
         arg = arg.value_name(setting.value).value_parser(clap::value_parser!(OsString)).allow_hyphen_values(true);
+    }
+    if let Kind::Optional(default) = setting.kind {
+        arg = arg.num_args(0..=1).require_equals(true).default_missing_value(default);
     }
     if let Some(short) = setting.short {
         arg = arg.short(short);
