@@ -2,14 +2,21 @@
 
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
-use std::fs;
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 mod harness;
+#[path = "harness/json.rs"]
+mod json;
 
-use harness::{BOTH, Place, Sexton, Status, wait_until};
+use harness::{BOTH, Place, Sexton, Status, pipe, wait_until};
+use json::Json;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -290,10 +297,10 @@ fn a_process_that_sigkill_cannot_end_is_named_and_does_not_hang_sexton() {
         cgroup.write("cgroup.procs", &command.to_string());
         cgroup.write("freezer.state", "FROZEN");
         run.send(15);
-        let mut stderr = std::io::BufReader::new(run.stderr.take().unwrap());
+        let mut stderr = BufReader::new(run.stderr.take().unwrap());
         let mut lines = [String::new(), String::new()];
         for line in &mut lines {
-            std::io::BufRead::read_line(&mut stderr, line).unwrap();
+            stderr.read_line(line).unwrap();
         }
         assert_has(&lines[0], &["killed with SIGKILL"]);
         assert_has(
@@ -354,4 +361,278 @@ fn run_to_end(mut run: harness::Running) -> (Status, String, String) {
     }
     let text = std::io::read_to_string(&mut stderr).unwrap();
     (status, String::new(), text)
+}
+
+// ---- Where it is told: JSON ----
+
+fn schema() -> Json {
+    json::parse(include_str!("../docs/logging.schema.json"))
+}
+
+/// Checks each line against the schema, and returns those of this event.
+#[track_caller]
+fn events(stderr: &str, event: &str) -> Vec<Json> {
+    let lines: Vec<Json> = stderr.lines().map(json::parse).collect();
+    lines.iter().for_each(|line| json::check(&schema(), line));
+    lines.into_iter().filter(|line| line.get("event").text() == event).collect()
+}
+
+const JSON: [&str; 2] = ["--log-format", "json"];
+
+#[test]
+fn as_json_every_line_of_a_whole_story_is_as_the_schema_says() {
+    for place in BOTH {
+        let options = ["-vvv", "-w", "--grace-period", "600ms", "--pre-stop-sleep", "200ms", "-r", "USR2:none"];
+        let mut run = Sexton::new(place).options(JSON).options(options).probe(["ignore", "15", "10"]);
+        run.line();
+        for signal in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGTERM] {
+            run.send(signal);
+        }
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(137));
+        for event in ["command_started", "signal_received", "signal_forwarded", "signal_dropped", "shutdown_begins"] {
+            assert!(!events(&stderr, event).is_empty(), "{event}: {stderr}");
+        }
+        let over = &events(&stderr, "grace_period_over")[0];
+        assert_eq!(over.get("signal"), &Json::Text("SIGTERM".into()));
+        assert_eq!(over.get("grace_period_ms"), &Json::Number(600.0));
+        assert_eq!(over.get("survivors"), &Json::Number(0.0));
+        let sender = if place == Place::Init { 0 } else { std::process::id() };
+        assert_eq!(over.get("sender_pid"), &Json::Number(f64::from(sender)));
+        let killed = &events(&stderr, "command_killed")[0];
+        assert_eq!(killed.get("exit_status"), &Json::Number(137.0));
+        assert_eq!(killed.get("level").text(), "info", "sexton did it: no surprise");
+    }
+}
+
+#[test]
+fn as_json_a_lack_of_memory_is_told_in_numbers() {
+    for place in BOTH {
+        let cgroup = Cgroup::with_memory(LIMIT);
+        let (_, _, stderr) = Sexton::new(place).options(JSON).setup([cgroup.word()]).probe(["eat"]).finish();
+        let killed = &events(&stderr, "command_killed")[0];
+        for (key, value) in [("oom_kills_before", 0.0), ("oom_kills", 1.0), ("memory_limit_bytes", LIMIT as f64)] {
+            assert_eq!(killed.get(key), &Json::Number(value), "{key}");
+        }
+    }
+}
+
+#[test]
+fn as_json_a_command_whose_name_is_no_text_or_has_no_end_is_still_json() {
+    use std::os::unix::ffi::OsStringExt;
+    for name in [b"/no/\xff\"\n\\".to_vec(), [b"/".to_vec(), vec![b'"'; 9000]].concat()] {
+        for place in BOTH {
+            let name = std::ffi::OsString::from_vec(name.clone());
+            let (_, _, stderr) = Sexton::new(place).options(JSON).command([name]).finish();
+            assert_eq!(events(&stderr, "command_not_started").len(), 1, "{stderr}");
+            assert!(stderr.len() <= 4096);
+        }
+    }
+}
+
+#[test]
+fn every_key_and_every_event_of_the_schema_is_in_the_documentation() {
+    let documentation = include_str!("../docs/logging.md");
+    let schema = schema();
+    let events = schema.get("properties").get("event").get("enum").list().iter().map(Json::text);
+    for word in schema.get("properties").object().keys().map(String::as_str).chain(events) {
+        assert!(documentation.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+// ---- Where it is told: sinks that take nothing ----
+
+/// A pipe that nobody reads and that takes no more byte.
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let (reader, writer) = pipe();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let mut file = File::from(writer.try_clone().unwrap());
+    while file.write(&[b'.'; 4096]).is_ok() {}
+    while file.write(b".").is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn no_stderr_that_takes_nothing_keeps_the_command_from_its_signals_and_its_end() {
+    for place in BOTH {
+        for format in ["text", "json"] {
+            let (_reader, full) = full_pipe();
+            let (reader, closed) = pipe();
+            drop(reader);
+            let disk = OwnedFd::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
+            let unwritable = OwnedFd::from(File::open("/proc/self/status").unwrap());
+            for stderr in [full, closed, disk, unwritable] {
+                let sexton = Sexton::new(place).options(["-vvv", "--log-format", format]).stderr(stderr);
+                let mut run = sexton.options(["--grace-period", "300ms"]).probe(["record", "10", "0"]);
+                run.line();
+                run.send(libc::SIGHUP);
+                assert_eq!(run.recorded().signal, libc::SIGHUP);
+                run.send(libc::SIGTERM);
+                assert_eq!(run.recorded().signal, libc::SIGTERM);
+                assert_eq!(run.status(), Status::Exited(137), "{place:?}, {format}");
+            }
+        }
+    }
+}
+
+#[test]
+fn as_json_the_number_of_dropped_lines_is_json_too() {
+    for place in BOTH {
+        let (reader, full) = full_pipe();
+        let mut run = Sexton::new(place).options(JSON).options(["-vv"]).stderr(full).probe(["record", "15", "0"]);
+        run.line();
+        run.send(libc::SIGUSR1);
+        run.recorded();
+        wait_until("sexton waits again", || harness::is_waiting(run.pid));
+        let mut reader = File::from(reader);
+        reader.read_exact(&mut vec![0; 64 << 10]).unwrap();
+        run.send(15);
+        run.recorded();
+        assert_eq!(run.status(), Status::Exited(0));
+        drop(run);
+        let text = std::io::read_to_string(reader).unwrap();
+        assert_eq!(events(&text, "lines_dropped")[0].get("lines"), &Json::Number(3.0), "{text}");
+    }
+}
+
+// ---- Where it is told: the termination log ----
+
+fn with_termination_log(place: Place, path: &str) -> Sexton {
+    Sexton::new(place).options([format!("--termination-log={path}")])
+}
+
+#[test]
+fn an_abnormal_end_is_added_to_the_termination_log_behind_what_the_command_wrote() {
+    let folder = Folder::new();
+    for place in BOTH {
+        for (before, expected) in [("", ""), ("mine", "mine\n"), ("mine\n", "mine\n")] {
+            let path = folder.path("log");
+            fs::write(&path, before).unwrap();
+            let (_, _, stderr) = with_termination_log(place, &path).options(["-v"]).probe(["die", "11"]).finish();
+            let told = stderr.lines().last().unwrap();
+            let written = fs::read_to_string(&path).unwrap();
+            let rest = written.strip_prefix(&format!("{expected}{told}\n")).unwrap_or_else(|| panic!("{written}"));
+            assert_has(rest, &["sexton: event=command_killed pid=", " exit_status=139 ", " signal=SIGSEGV"]);
+            assert_eq!(rest.lines().count(), 1, "{written}");
+        }
+    }
+}
+
+#[test]
+fn the_termination_log_is_made_where_there_is_none_and_only_for_an_abnormal_end() {
+    for place in BOTH {
+        let folder = Folder::new();
+        let path = folder.path("log");
+        for word in [["exit", "0"], ["exit", "3"], ["die", "2"]] {
+            assert_eq!(with_termination_log(place, &path).probe(word).finish().2, "");
+            assert!(!Path::new(&path).exists());
+        }
+        let (_, _, stderr) = with_termination_log(place, &path).env("SEXTON_LOG", "off").probe(["die", "11"]).finish();
+        assert_eq!(stderr, "");
+        assert_has(&fs::read_to_string(&path).unwrap(), &["was killed by SIGSEGV"]);
+        fs::remove_file(&path).unwrap();
+        with_termination_log(place, &path).options(JSON).command(["/no/such/command"]).finish();
+        assert_eq!(events(&fs::read_to_string(&path).unwrap(), "command_not_started").len(), 1);
+    }
+}
+
+#[test]
+fn the_termination_log_never_has_more_than_4096_bytes() {
+    let folder = Folder::new();
+    let path = folder.path("log");
+    for place in BOTH {
+        for format in ["text", "json"] {
+            for before in [3000, 3700, 3900] {
+                fs::write(&path, vec![b'x'; before]).unwrap();
+                let long = format!("/no/{}", "y".repeat(200));
+                let sexton = with_termination_log(place, &path).options(["--log-format", format]);
+                sexton.command([long]).finish();
+                let written = fs::read_to_string(&path).unwrap();
+                assert!(written.len() > before && written.len() <= 4096, "{} bytes", written.len());
+                assert!(written.ends_with('\n'));
+                if format == "json" {
+                    events(written[before..].trim(), "");
+                }
+            }
+        }
+        fs::write(&path, vec![b'x'; 4096]).unwrap();
+        let (_, _, stderr) = with_termination_log(place, &path).probe(["die", "11"]).finish();
+        assert_has(&stderr, &["cannot write to the termination log", "it is full (4096 bytes)"]);
+    }
+}
+
+#[test]
+fn a_termination_log_that_takes_nothing_is_a_warning_and_hangs_nobody() {
+    let folder = Folder::new();
+    // In a mount namespace of this thread alone, and so of all that it starts.
+    unsafe {
+        assert_eq!(libc::unshare(libc::CLONE_NEWNS), 0, "no mount namespace can be made: run the test as root");
+        let mount = |point: &str, kind: &std::ffi::CStr, flags| {
+            let point = CString::new(point).unwrap();
+            assert_eq!(libc::mount(c"none".as_ptr(), point.as_ptr(), kind.as_ptr(), flags, std::ptr::null()), 0);
+        };
+        mount("/", c"", libc::MS_REC | libc::MS_PRIVATE);
+        fs::create_dir(folder.path("read-only")).unwrap();
+        mount(&folder.path("read-only"), c"tmpfs", libc::MS_RDONLY);
+    }
+    for name in ["unread", "full"] {
+        let path = CString::new(folder.path(name)).unwrap();
+        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    }
+    let fifo = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(folder.path("full"));
+    let mut fifo = fifo.unwrap();
+    while fifo.write(&[b'.'; 4096]).is_ok() {}
+    for place in BOTH {
+        for (path, why) in [
+            (folder.path("unread"), "nobody reads this pipe"),
+            (folder.path("full"), "Try again"),
+            ("/dev/full".into(), "No space left on device"),
+            (folder.path("read-only/log"), "Read-only file system"),
+            (folder.path("no/such/folder"), "No such file or directory"),
+            (folder.path(""), "Is a directory"),
+        ] {
+            let (status, _, stderr) = with_termination_log(place, &path).probe(["die", "11"]).finish();
+            assert_eq!(status, Status::Exited(139));
+            let told: Vec<&str> = stderr.lines().collect();
+            assert_eq!(told.len(), 2, "{path}: {stderr}");
+            assert_has(told[1], &["sexton: cannot write to the termination log ", &path, why]);
+        }
+    }
+}
+
+// ---- The exit status after a stop ----
+
+#[test]
+fn with_ok_after_stop_an_end_by_the_stop_signal_is_0_and_no_other_end_is() {
+    for place in BOTH {
+        let ended = |options: &[&str], word: &[&str], signals: &[i32]| {
+            let sexton = Sexton::new(place).options(["--ok-after-stop"]).options(options).setup(["core=0"]);
+            let mut run = sexton.probe(word);
+            if !signals.is_empty() {
+                run.line();
+            }
+            signals.iter().for_each(|signal| run.send(*signal));
+            run.status()
+        };
+        let exited = |status| (Status::Exited(status), place);
+        assert_eq!((ended(&[], &["hoard", "0"], &[15]), place), exited(0));
+        assert_eq!((ended(&["-r", "TERM:QUIT"], &["hoard", "0"], &[15]), place), exited(0));
+        assert_eq!((ended(&[], &["record", "15", "143"], &[15]), place), exited(0), "as Java exits");
+        // No stop was requested.
+        assert_eq!((ended(&[], &["die", "15"], &[]), place), exited(143));
+        assert_eq!((ended(&[], &["exit", "143"], &[]), place), exited(143));
+        assert_eq!((ended(&[], &["hoard", "0"], &[libc::SIGUSR1]), place), exited(138));
+        // It was, and the command failed.
+        assert_eq!((ended(&[], &["record", "15", "1"], &[15]), place), exited(1));
+        assert_eq!((ended(&[], &["record", "15", "137"], &[15]), place), exited(137));
+        assert_eq!((ended(&["-r", "TERM:KILL"], &["hoard", "0"], &[15]), place), exited(137));
+        assert_eq!((ended(&["--grace-period", "100ms"], &["ignore", "15"], &[15]), place), exited(137));
+        let by_variable = Sexton::new(place).env("SEXTON_OK_AFTER_STOP", "1");
+        let mut run = by_variable.probe(["hoard", "0"]);
+        run.line();
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(0));
+    }
 }

@@ -66,7 +66,8 @@ impl fmt::Display for Rounded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
         let shown = match milliseconds {
-            0..10_000 => Duration::from_millis(milliseconds),
+            0 => return f.write_str("less than 1ms"),
+            1..10_000 => Duration::from_millis(milliseconds),
             // Tenths of a second.
             10_000..60_000 => Duration::from_millis(milliseconds / 100 * 100),
             _ => Duration::from_secs(milliseconds / 1000),
@@ -522,7 +523,7 @@ mod tests {
         let process = Some(Process::imagined(34, b'S', "worker"));
         let zombies = Zombies { parent: 34, process, count: 12 };
         assert_eq!(zombies.to_string(), "pid 34 (worker) leaves 12 zombies: it must wait() for its children");
-        for (milliseconds, shown) in [(0, "0s"), (12, "12ms"), (61_999, "1m 1s"), (12_345, "12s 300ms")] {
+        for (milliseconds, shown) in [(0, "less than 1ms"), (12, "12ms"), (61_999, "1m 1s"), (12_345, "12s 300ms")] {
             assert_eq!(Rounded(Duration::from_millis(milliseconds)).to_string(), shown);
         }
         for (bytes, shown) in [(0, "0 bytes"), (1 << 29, "512 MiB"), (3 << 30, "3 GiB"), (4097, "4097 bytes")] {
