@@ -151,15 +151,16 @@ impl Supervisor<'_> {
     }
 
     fn signal(&mut self, received: Received) {
+        // Without a word: to say that a write raised SIGPIPE would be the next such write.
+        if received.is_our_own(own_pid()) {
+            return;
+        }
         let sender = Sender { received, process: None };
         debug!(
             event = "signal_received", signal:% = received.signal, sender_pid = received.pid,
             sender_uid = received.uid;
             "received {} from {sender}", received.signal
         );
-        if received.is_our_own(own_pid()) {
-            return;
-        }
         if received.signal == Signal::CONT {
             self.hands.job.continued(self.hands.command.pid);
         }

@@ -121,7 +121,7 @@ impl Write for Escaped<'_> {
             '\n' => b"\\n",
             '\r' => b"\\r",
             '\t' => b"\\t",
-            control @ ('\0'..'\x20' | '\x7f') => {
+            control @ ('\0'..'\x20' | '\x7f'..='\u{9f}') => {
                 const DIGITS: &[u8; 16] = b"0123456789abcdef";
                 let code = control as usize;
                 room[..6].copy_from_slice(&[b'\\', b'u', b'0', b'0', DIGITS[code >> 4], DIGITS[code & 0xf]]);
