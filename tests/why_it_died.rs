@@ -600,6 +600,9 @@ fn a_termination_log_that_takes_nothing_is_a_warning_and_hangs_nobody() {
             assert_has(told[1], &["sexton: cannot write to the termination log ", &path, why]);
         }
     }
+    // Else the folder could not be removed.
+    let mounted = CString::new(folder.path("read-only")).unwrap();
+    assert_eq!(unsafe { libc::umount2(mounted.as_ptr(), libc::MNT_DETACH) }, 0);
 }
 
 // ---- The exit status after a stop ----
