@@ -1,5 +1,6 @@
 //! What sexton was asked to do, whichever command line it was said in.
 
+use std::ffi::CString;
 use std::time::Duration;
 
 use crate::signal::{Rewrites, Signal, SignalSet};
@@ -46,6 +47,12 @@ pub struct Config {
     pub orphans: Orphans,
     /// Have the kernel kill the command if sexton itself is killed.
     pub die_with_sexton: bool,
+    /// Exit with 0 when the command was ended by the stop signal that was forwarded to it.
+    pub ok_after_stop: bool,
+    /// Where an abnormal end is told as well.
+    pub termination_log: Option<CString>,
+    /// How lines on stderr are written.
+    pub log_format: LogFormat,
     /// How much is said on stderr.
     pub log_level: log::LevelFilter,
     /// What was odd, though no reason to refuse: said before the command starts.
@@ -74,6 +81,9 @@ impl Config {
             statuses: Statuses::SEXTON,
             orphans: Orphans::Leave,
             die_with_sexton: false,
+            ok_after_stop: false,
+            termination_log: None,
+            log_format: LogFormat::Text,
             log_level: log::LevelFilter::Warn,
             warnings: Vec::new(),
         }
@@ -90,6 +100,16 @@ pub enum Orphans {
     Wait,
     /// They are sent the stop signal, and killed when the grace period is over.
     Stop,
+}
+
+/// How lines on stderr are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `sexton: ` and a sentence.
+    #[default]
+    Text,
+    /// A JSON object with the sentence and its facts.
+    Json,
 }
 
 /// A set of exit statuses, 0 to 255.

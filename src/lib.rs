@@ -5,6 +5,7 @@
 //! - [`cli`] turns the command line and the environment into a [`config::Config`];
 //! - [`shutdown`] is a pure state machine: events and the time go in, actions come out;
 //! - [`supervisor`] waits for signals, feeds the machine and does what it says;
+//! - [`evidence`] notes what happens, so that it can be said why the command died;
 //! - [`sys`] holds every system call, and all of the `unsafe` code;
 //! - [`report`] is what people read.
 //!
@@ -12,6 +13,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod evidence;
 pub mod launch;
 pub mod pause;
 pub mod report;

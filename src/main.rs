@@ -25,7 +25,7 @@ fn sexton(start: Start) -> u8 {
 }
 
 fn run(config: &Config, start: &Start) -> u8 {
-    report::init(config.log_level);
+    report::init(config);
     for warning in &config.warnings {
         log::warn!("{warning}");
     }

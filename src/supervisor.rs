@@ -1,16 +1,20 @@
 //! The loop: wait for a signal or a deadline, feed the state machine, do what it says.
 
-use std::ffi::CStr;
 use std::fmt;
 use std::time::Duration;
 
 use humantime::format_duration;
-use log::{debug, error, info, trace, warn};
+use log::kv::Value;
+use log::{Level, debug, info, log_enabled, trace, warn};
 
 use crate::config::{Config, Orphans, exit_status};
+use crate::evidence::{self, Evidence};
 use crate::launch::launch;
-use crate::report::Name;
-use crate::shutdown::{Action, Event, KILL_TIMEOUT, Machine, Policy};
+use crate::report::death::{
+    Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Rounded, Sender, Unkillable,
+};
+use crate::report::{self, Facts, Name};
+use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
     Change, ChangeKind, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
@@ -40,8 +44,12 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             if let Some(terminal) = handed_over {
                 terminal.take_back(None);
             }
-            error!("{}", refusal.sentence);
-            return config.statuses.in_place_of(refusal.status);
+            let name = Name(config.command.first().unwrap_or_default());
+            let facts = Facts::of("command_not_started").and_shown("command", &name);
+            let status = config.statuses.in_place_of(refusal.status);
+            let facts = facts.and("exit_status", status);
+            report::end(Level::Error, format_args!("{}", refusal.sentence), &facts);
+            return status;
         }
     };
     let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: handed_over.is_some(), shares_group };
@@ -49,7 +57,8 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     close_all_but_stderr();
     leave_working_directory();
     let command = Command { name: config.command.first().unwrap_or_default(), pid };
-    info!("started {command}");
+    let evidence = Evidence::new();
+    info!(event = "command_started", command:% = Name(command.name), pid = command.pid; "started {command}");
 
     let mut supervisor = Supervisor {
         machine: Machine::new(Policy {
@@ -64,6 +73,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             command,
             job,
             others: Others::of_us(),
+            evidence,
             ended: None,
             over: false,
             stop: None,
@@ -94,19 +104,6 @@ pub(crate) fn watch_parent(signal: Signal) -> Option<(Parent, bool)> {
             warn!("cannot watch the parent process ({}): its death will go unnoticed", errno.desc());
             None
         }
-    }
-}
-
-/// The command, as it is shown to people.
-#[derive(Clone, Copy, Debug)]
-struct Command {
-    name: &'static CStr,
-    pid: i32,
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (pid {})", Name(self.name), self.pid)
     }
 }
 
@@ -162,14 +159,25 @@ impl Supervisor<'_> {
     }
 
     fn signal(&mut self, received: Received) {
-        debug!("received {} from {}", received.signal, Sender(&received));
+        // Without a word: to say that a write raised SIGPIPE would be the next such write.
         if received.is_our_own(own_pid()) || self.hands.job.has_been_sent_to_command(&received) {
             return;
         }
+        let sender = Sender { received, process: None };
+        debug!(
+            event = "signal_received", signal:% = received.signal, sender_pid = received.pid,
+            sender_uid = received.uid;
+            "received {} from {sender}", received.signal
+        );
         if received.signal == Signal::CONT {
             self.hands.job.continued(self.hands.command.pid);
         }
+        let had_stop = self.hands.stop.is_some();
         self.event(Event::Signal(received));
+        if self.hands.stop.is_some() && !had_stop {
+            // Only now: nothing keeps the signal from the command.
+            self.hands.tell_zombies();
+        }
         if self.hands.config.suspend_on_terminal_stop {
             self.hands.job.forwarded(received.signal);
         }
@@ -179,7 +187,7 @@ impl Supervisor<'_> {
     fn reap(&mut self) -> bool {
         let reaper = Reaper { announces: self.hands.config.stop_group_at_exit };
         let more = reaper.collect(|change| {
-            trace!("process {} {}", change.pid, What(change.kind));
+            trace!(event = "process_changed", pid = change.pid; "process {} {}", change.pid, What(change.kind));
             if let Some(event) = self.hands.see(change) {
                 self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
             }
@@ -206,6 +214,8 @@ struct Hands<'a> {
     job: Job,
     /// The processes that are left when the command is gone.
     others: Others,
+    /// What is needed to say why the command died.
+    evidence: Evidence,
     /// How the command ended.
     ended: Option<Ended>,
     /// It is time to leave.
@@ -230,7 +240,10 @@ impl Hands<'_> {
     fn see(&mut self, change: Change) -> Option<Event> {
         if change.pid != self.command.pid || self.ended.is_some() {
             if self.config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
-                warn!("reaped orphan {}: it {}", change.pid, What(change.kind));
+                warn!(
+                    event = "orphan_reaped", pid = change.pid;
+                    "reaped orphan {}: it {}", change.pid, What(change.kind)
+                );
             }
             return None;
         }
@@ -244,8 +257,54 @@ impl Hands<'_> {
             ChangeKind::Stopped(signal) => return Some(Event::CommandStopped(signal)),
             ChangeKind::Continued => return Some(Event::CommandContinued),
         }
-        info!("{} {}", self.command, What(change.kind));
+        self.tell_end(change.kind);
+        self.tell_zombies();
         Some(Event::CommandExited)
+    }
+
+    /// Says how the command ended: only a story when all is well, else why.
+    fn tell_end(&self, kind: ChangeKind) {
+        let (command, ran) = (self.command, self.evidence.ran());
+        let name = Name(command.name);
+        let facts = |event| {
+            let facts = Facts::of(event).and("pid", command.pid).and_shown("command", &name);
+            facts.and("exit_status", self.own_status()).and("ran_ms", milliseconds(ran))
+        };
+        let as_story = |facts| {
+            report::tell(Level::Info, format_args!("{command} {} after {}", What(kind), Rounded(ran)), &facts);
+        };
+        match kind {
+            ChangeKind::Exited(0) => as_story(facts("command_exited")),
+            ChangeKind::Exited(status) => match self.evidence.memory() {
+                memory @ OutOfMemory::Yes { before, after, limit } => {
+                    let failed = FailedOutOfMemory { command, status, ran, before, after, limit };
+                    let facts = memory.facts(facts("command_failed_out_of_memory"));
+                    report::end(Level::Warn, format_args!("{failed}"), &facts);
+                }
+                _ => as_story(facts("command_exited")),
+            },
+            ChangeKind::Killed { signal, core_dumped } => {
+                let facts = facts("command_killed").and_shown("signal", &signal).and("core_dumped", core_dumped);
+                if self.evidence.is_expected(signal) {
+                    return as_story(facts);
+                }
+                let (memory, forwarded) = (self.evidence.memory(), self.evidence.last_forwarded(signal));
+                let killed = Killed { command, signal, core_dumped, ran, forwarded, memory };
+                let sender = forwarded.map(|(sender, _)| sender);
+                let facts = by(memory.facts(facts), sender.as_ref());
+                report::end(Level::Warn, format_args!("{killed}"), &facts);
+            }
+            ChangeKind::Dead | ChangeKind::Stopped(_) | ChangeKind::Continued => {}
+        }
+    }
+
+    /// With `-v`: which processes do not reap their children. No init can do that for them.
+    fn tell_zombies(&self) {
+        if log_enabled!(Level::Info) {
+            evidence::zombies(self.others, |zombies| {
+                info!(event = "zombies", pid = zombies.parent, zombies = zombies.count; "{zombies}");
+            });
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -254,10 +313,16 @@ impl Hands<'_> {
             Action::Forward(received) | Action::ForwardStop(received) if self.ended.is_some() => {
                 self.signal_others(&received, None);
             }
-            Action::Forward(received) => self.forward(&received),
+            Action::Forward(received) => {
+                if self.forward(&received) {
+                    self.evidence.forwarded(received, false);
+                }
+            }
             Action::ForwardStop(received) => {
                 self.group_was_told |= self.config.group;
-                self.forward(&received);
+                if self.forward(&received) {
+                    self.evidence.forwarded(received, true);
+                }
             }
             Action::StopOrphans(received) => {
                 let spared = self.group_was_told.then_some(self.command.pid);
@@ -266,25 +331,28 @@ impl Hands<'_> {
                     info!("without a grace period sexton waits for them for ever");
                 }
             }
-            Action::Drop(received) => info!("dropped {}: a rewrite says so", received.signal),
+            Action::Drop(received) => {
+                info!(
+                    event = "signal_dropped", signal:% = received.signal;
+                    "dropped {}: a rewrite says so", received.signal
+                );
+            }
             Action::Continue => {
                 info!("{} is stopped and could not act on the stop signal: continuing it", self.command);
                 self.forward(&by_sexton(Signal::CONT));
             }
             Action::CommandStopped(signal) => {
-                info!("{} was stopped by {signal}", self.command);
+                info!(
+                    event = "command_stopped", pid = self.command.pid, signal:% = signal;
+                    "{} was stopped by {signal}", self.command
+                );
                 if self.job.command_stopped(self.command.pid, signal) {
                     self.forward(&by_sexton(Signal::CONT));
                 }
             }
             Action::Kill => self.kill(),
             Action::Abandon => {
-                error!(
-                    "{} is still there {} after SIGKILL, as in an uninterruptible wait for a disk or a network file \
-                     system; leaving it",
-                    self.command,
-                    format_duration(KILL_TIMEOUT)
-                );
+                self.tell_unkillable();
                 self.over = true;
             }
             Action::Exit => self.over = true,
@@ -293,17 +361,21 @@ impl Hands<'_> {
 
     fn shutdown_begins(&mut self, received: Received) {
         self.stop = Some(received);
+        let sender = self.evidence.stop_requested(received);
         let sleep = self.config.pre_stop_sleep;
-        if sleep.is_zero() {
-            info!("shutdown begins: {} from {}", received.signal, Sender(&received));
+        let forwarding: &dyn fmt::Display = if sleep.is_zero() {
+            &""
         } else {
-            info!(
-                "shutdown begins: {} from {}; sleeping {} before forwarding it",
-                received.signal,
-                Sender(&received),
-                format_duration(sleep)
-            );
-        }
+            &format_args!("; sleeping {} before forwarding it", format_duration(sleep))
+        };
+        let facts = by(Facts::of("shutdown_begins").and_shown("signal", &received.signal), Some(&sender));
+        let facts = facts.and("pre_stop_sleep_ms", milliseconds(sleep));
+        let facts = facts.and_if("grace_period_ms", self.config.grace_period.map(milliseconds));
+        report::tell(
+            Level::Info,
+            format_args!("shutdown begins: {} from {sender}{forwarding}", received.signal),
+            &facts,
+        );
     }
 
     /// Sends a signal to all that is left, but for the process group `spared`.
@@ -324,22 +396,33 @@ impl Hands<'_> {
         }
     }
 
-    fn forward(&self, received: &Received) {
-        let signal = received.signal;
-        match self.send(received) {
-            Ok(()) if self.stop.is_some() => info!("forwarded {signal} to {}", self.command),
-            Ok(()) => debug!("forwarded {signal} to {}", self.command),
+    /// Returns whether it was sent.
+    fn forward(&self, received: &Received) -> bool {
+        let (pid, signal) = (self.command.pid, received.signal);
+        let sent = self.send(received);
+        match sent {
+            Ok(()) => {
+                let level = if self.stop.is_some() { Level::Info } else { Level::Debug };
+                log::log!(
+                    level, event = "signal_forwarded", pid = pid, signal:% = signal;
+                    "forwarded {signal} to {}", self.command
+                );
+            }
             Err(SendError::WithoutValue(errno)) => {
-                warn!("forwarded {signal} to {} without its value: {}", self.command, errno.desc());
+                warn!(
+                    event = "signal_forwarded", pid = pid, signal:% = signal;
+                    "forwarded {signal} to {} without its value: {}", self.command, errno.desc()
+                );
             }
             Err(SendError::Refused(errno)) => {
                 warn!(
+                    event = "signal_refused", pid = pid, signal:% = signal;
                     "cannot forward {signal} to {}: {}; if it changed its user, sexton needs CAP_KILL",
-                    self.command,
-                    errno.desc()
+                    self.command, errno.desc()
                 );
             }
         }
+        !matches!(sent, Err(SendError::Refused(_)))
     }
 
     /// The command is dead and not reaped yet, so its group is still its own. Each process of the
@@ -361,26 +444,57 @@ impl Hands<'_> {
     }
 
     fn kill(&mut self) {
-        let grace_period = format_duration(self.config.grace_period.unwrap_or_default());
-        let stop = self.stop.map_or(Signal::TERM, |received| received.signal);
+        // Seen before anybody is killed, told only afterwards: a log that is slow delays nothing.
+        let survivors = evidence::alive_besides(self.others, self.command);
+        let waits = self.evidence.waits();
+        self.evidence.killed();
         let refused = match self.ended {
             None => self.send(&by_sexton(Signal::KILL)).err(),
             Some(_) => None,
         };
+        // Nothing else can be done to it, and waiting would not make it true. When PID 1 exits the
+        // kernel itself kills the rest (pid_namespaces(7)).
+        let refused = match refused {
+            Some(SendError::Refused(errno)) => Some(errno),
+            Some(SendError::WithoutValue(_)) | None => None,
+        };
+        self.over |= refused.is_some();
         self.kill_others();
-        if let Some(SendError::Refused(errno)) = refused {
-            // Nothing else can be done to it, and waiting would not make it true. When PID 1 exits
-            // the kernel itself kills the rest (pid_namespaces(7)).
-            error!(
-                "{} did not stop within {grace_period} of {stop} and cannot be killed: {}; if it changed its user, \
-                 sexton needs CAP_KILL; leaving it",
-                self.command,
-                errno.desc()
-            );
-            self.over = true;
-        } else {
-            warn!("{} did not stop within {grace_period} of {stop}; killed with SIGKILL", self.command);
-        }
+        let sender = self.evidence.stop();
+        let told = GraceOver {
+            command: self.command,
+            command_is_gone: self.ended.is_some(),
+            refused,
+            grace: self.config.grace_period.unwrap_or_default(),
+            signal: self.stop.map_or(Signal::TERM, |received| received.signal),
+            sender,
+            slept: waits.filter(|_| !self.config.pre_stop_sleep.is_zero()),
+            survivors: survivors.as_ref(),
+        };
+        let name = Name(self.command.name);
+        let names = survivors.as_ref().filter(|survivors| survivors.count > 0).map(Processes::names);
+        let facts = Facts::of("grace_period_over").and("pid", self.command.pid).and_shown("command", &name);
+        let facts = by(facts.and_shown("signal", &told.signal), sender.as_ref())
+            .and("grace_period_ms", milliseconds(told.grace))
+            .and("pre_stop_sleep_ms", milliseconds(self.config.pre_stop_sleep))
+            .and_if("waited_ms", waits.map(|(_, waited)| milliseconds(waited)))
+            .and_if("survivors", survivors.map(|survivors| survivors.count))
+            .and_if("survivor_names", names.as_ref().map(Value::from_display));
+        report::end(Level::Warn, format_args!("{told}"), &facts);
+    }
+
+    fn tell_unkillable(&self) {
+        let command = self.ended.is_none().then_some(self.command);
+        let processes = evidence::alive(self.others, command);
+        let told = Unkillable { command: self.command, processes: processes.as_ref() };
+        let name = Name(self.command.name);
+        let states = processes.as_ref().map(Processes::states);
+        let facts = Facts::of("unkillable").and("pid", self.command.pid).and_shown("command", &name);
+        let facts = facts
+            .and("exit_status", self.own_status())
+            .and_if("survivors", processes.map(|processes| processes.count))
+            .and_if("survivor_names", states.as_ref().map(Value::from_display));
+        report::end(Level::Error, format_args!("{told}"), &facts);
     }
 
     /// SIGKILL to all that is left, unless orphans are to be left.
@@ -392,16 +506,27 @@ impl Hands<'_> {
         }
     }
 
+    /// The command's end as an exit status. Without an end of its own it was left behind in spite
+    /// of SIGKILL.
+    fn own_status(&self) -> u8 {
+        match self.ended.unwrap_or(Ended::Killed(Signal::KILL)) {
+            Ended::Exited(status) => status,
+            Ended::Killed(signal) => exit_status::KILLED_BASE + signal.number() as u8,
+        }
+    }
+
+    /// Whether this status says that a stop signal ended the command, be it that the command exits
+    /// with it by itself, as shells and Java do. SIGKILL is never a good end.
+    fn was_stopped_well(&self, status: u8) -> bool {
+        let signal = status.checked_sub(exit_status::KILLED_BASE).and_then(|number| Signal::new(i32::from(number)));
+        signal.is_some_and(|signal| signal != Signal::KILL && self.evidence.is_wanted(signal))
+    }
+
     /// Leaves things as they were found, and says how the command ended.
     fn leave(&self) -> u8 {
         self.job.ended(self.command.pid);
-        // Without an end of its own it was left behind in spite of SIGKILL.
-        let ended = self.ended.unwrap_or(Ended::Killed(Signal::KILL));
-        let status = match ended {
-            Ended::Exited(status) => status,
-            Ended::Killed(signal) => exit_status::KILLED_BASE + signal.number() as u8,
-        };
-        if self.config.expected_exits.contains(status) {
+        let status = self.own_status();
+        if self.config.expected_exits.contains(status) || (self.config.ok_after_stop && self.was_stopped_well(status)) {
             return 0;
         }
         if let (Some(Ended::Killed(signal)), true) = (self.ended, self.config.reraise) {
@@ -409,6 +534,17 @@ impl Hands<'_> {
         }
         status
     }
+}
+
+/// And who sent the signal.
+fn by<'a>(facts: Facts<'a>, sender: Option<&'a Sender>) -> Facts<'a> {
+    let Some(sender) = sender else { return facts };
+    let facts = facts.and("sender_pid", sender.received.pid).and("sender_uid", sender.received.uid);
+    facts.and_if("sender_command", sender.process.as_ref().map(Value::from_display))
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn by_sexton(signal: Signal) -> Received {
@@ -484,19 +620,6 @@ impl Job {
             && let Some(terminal) = Terminal::controlling()
         {
             terminal.take_back(Some(command));
-        }
-    }
-}
-
-/// Who sent a signal, for people.
-struct Sender<'a>(&'a Received);
-
-impl fmt::Display for Sender<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            received if !received.is_from_process() => f.write_str("the kernel"),
-            Received { pid: 0, .. } => f.write_str("outside the container"),
-            Received { pid, uid, .. } => write!(f, "pid {pid}, uid {uid}"),
         }
     }
 }

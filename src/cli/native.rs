@@ -132,7 +132,9 @@ fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Op
 fn option_values(matches: &clap::ArgMatches, setting: &Setting) -> Option<Vec<OsString>> {
     match setting.kind {
         Kind::Switch => matches.get_flag(setting.long).then(|| vec!["1".into()]),
-        Kind::Value | Kind::List => Some(matches.get_many::<OsString>(setting.long)?.cloned().collect()),
+        Kind::Value | Kind::Optional(_) | Kind::List => {
+            Some(matches.get_many::<OsString>(setting.long)?.cloned().collect())
+        }
     }
 }
 
@@ -178,7 +180,7 @@ fn command_line(dialect: &Dialect) -> Command {
     for setting in dialect.settings() {
         command = command.arg(option(dialect, setting));
     }
-    let log = "What is said on stderr";
+    let log = settings::LOG;
     command
         .arg(
             named(dialect, "verbose", Some('v'))
@@ -239,7 +241,7 @@ fn named(dialect: &Dialect, long: &'static str, short: Option<char>) -> Arg {
 
 fn option(dialect: &Dialect, setting: &'static Setting) -> Arg {
     let action = match setting.kind {
-        Kind::Value => ArgAction::Set,
+        Kind::Value | Kind::Optional(_) => ArgAction::Set,
         Kind::List => ArgAction::Append,
         Kind::Switch => ArgAction::SetTrue,
     };
@@ -251,17 +253,21 @@ fn option(dialect: &Dialect, setting: &'static Setting) -> Arg {
             long_help.push_str(part);
         }
     }
-    let arg = named(dialect, setting.long, setting.short)
+    let mut arg = named(dialect, setting.long, setting.short)
         .action(action)
         .help_heading(setting.heading)
         .help(setting.help)
         .long_help(long_help);
     if setting.kind == Kind::Switch {
         // Given twice it means what it means once.
-        arg.overrides_with(setting.long)
+        arg = arg.overrides_with(setting.long);
     } else {
-        arg.value_name(setting.value).value_parser(clap::value_parser!(OsString)).allow_hyphen_values(true)
+        arg = arg.value_name(setting.value).value_parser(clap::value_parser!(OsString)).allow_hyphen_values(true);
     }
+    if let Kind::Optional(default) = setting.kind {
+        arg = arg.num_args(0..=1).require_equals(true).default_missing_value(default);
+    }
+    arg
 }
 
 fn os(bytes: &[u8]) -> OsString {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::super::{catatonit::CATATONIT, dumb_init::DUMB_INIT, tini::TINI};
 use super::*;
+use crate::config::LogFormat;
 use crate::signal::{Signal, SignalSet};
 
 static DIALECTS: [&Dialect; 4] = [&NATIVE, &TINI, &DUMB_INIT, &CATATONIT];
@@ -179,9 +180,18 @@ fn every_option_can_be_set_by_its_variable() {
             "SEXTON_WARN_ON_REAP=on",
             "SEXTON_EXPECT_EXIT=143,7",
             "SEXTON_RERAISE=yes",
+            "SEXTON_ORPHANS=stop",
+            "SEXTON_DIE_WITH_SEXTON=yes",
+            "SEXTON_OK_AFTER_STOP=yes",
+            "SEXTON_LOG_FORMAT=json",
+            "SEXTON_TERMINATION_LOG=/run/end",
             "SEXTON_LOG=trace",
         ],
     );
+    assert_eq!((config.orphans, config.die_with_sexton), (crate::config::Orphans::Stop, true));
+    assert!(config.ok_after_stop);
+    assert_eq!(config.log_format, LogFormat::Json);
+    assert_eq!(config.termination_log.as_deref(), Some(c"/run/end"));
     assert_eq!(config.grace_period, Some(Duration::from_secs(20)));
     assert_eq!(config.pre_stop_sleep, Duration::from_secs(5));
     assert_eq!(config.stop_signals, SignalSet::of(Signal::QUIT));
@@ -191,6 +201,20 @@ fn every_option_can_be_set_by_its_variable() {
     assert!(config.expected_exits.contains(143) && config.expected_exits.contains(7));
     assert_eq!(config.log_level, LevelFilter::Trace);
     assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn the_termination_log_takes_its_path_only_behind_an_equals_sign() {
+    let path = |args: &[&str]| {
+        let config = config(args, &[]);
+        (config.termination_log.clone(), command(&config))
+    };
+    let standard = Some(c"/dev/termination-log".to_owned());
+    assert_eq!(path(&["--termination-log", "/bin/true", "x"]), (standard.clone(), vec!["/bin/true", "x"]));
+    assert_eq!(path(&["--termination-log", "--", "x"]), (standard.clone(), vec!["x"]));
+    assert_eq!(path(&["--termination-log", "-g", "x"]), (standard, vec!["x"]));
+    assert_eq!(path(&["--termination-log=/a", "x"]), (Some(c"/a".to_owned()), vec!["x"]));
+    assert_eq!(path(&["x"]).0, None);
 }
 
 #[test]
@@ -228,6 +252,9 @@ fn wrong_values_are_sentences_that_name_the_option_or_the_variable() {
         (&["-e", "-1", "x"], &[], "--expect-exit: \"-1\" is no exit status"),
         (&["x"], &["SEXTON_GROUP=maybe"], "SEXTON_GROUP: \"maybe\" is neither yes nor no"),
         (&["x"], &["SEXTON_LOG=loud"], "SEXTON_LOG: \"loud\" is no level"),
+        (&["--log-format", "xml", "x"], &[], "--log-format: \"xml\" is no format"),
+        (&["--termination-log=end", "x"], &[], "--termination-log: \"end\" is no absolute path"),
+        (&["x"], &["SEXTON_TERMINATION_LOG=yes"], "SEXTON_TERMINATION_LOG: \"yes\" is no absolute path"),
         (&["-q", "-v", "x"], &[], "--quiet and --verbose contradict each other"),
         (&["-p", "65", "x"], &[], "--parent-death-signal: \"65\" is no signal"),
         (&["--gruop", "x"], &[], "there is no option --gruop; did you mean --group?"),
@@ -334,6 +361,9 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
         b"--group=",
         b"-p=9",
         b"-e143",
+        b"--termination-log",
+        b"--termination-log=/a",
+        b"--log-format=json",
     ];
     prop_oneof![
         4 => prop::sample::select(words).prop_map(<[u8]>::to_vec),

@@ -1,5 +1,6 @@
 //! The options, each with its environment variable and its meaning, in one table.
 
+use std::ffi::CString;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use humantime::format_duration;
 use log::LevelFilter;
 
 use super::{UsageError, quoted};
-use crate::config::{Config, Orphans};
+use crate::config::{Config, LogFormat, Orphans};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::Environment;
 
@@ -21,6 +22,9 @@ pub(super) enum Kind {
     Value,
     /// A value each time it is given; in the environment, values with commas between them.
     List,
+    /// One value or none, and then this one stands for it. On the command line only with a `=`:
+    /// else it would take the command for its value.
+    Optional(&'static str),
     /// Nothing: it is given or not; in the environment, yes or no.
     Switch,
 }
@@ -62,9 +66,13 @@ pub(super) struct Setting {
 const SHUTDOWN: &str = "Shutdown";
 pub(super) const SIGNALS: &str = "Signals";
 pub(super) const PROCESSES: &str = "Processes and exit status";
+pub(super) const LOG: &str = "What is said on stderr";
+
+/// Where Kubernetes looks unless a pod says otherwise (terminationMessagePath).
+const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// All of them but those that say how much is logged, which work together ([`log_level`]).
-pub(super) static SETTINGS: [Setting; 13] = [
+pub(super) static SETTINGS: [Setting; 16] = [
     Setting {
         long: "grace-period",
         short: None,
@@ -270,6 +278,50 @@ pub(super) static SETTINGS: [Setting; 13] = [
             Ok(())
         },
     },
+    Setting {
+        long: "ok-after-stop",
+        short: None,
+        variable: "SEXTON_OK_AFTER_STOP",
+        value: "",
+        kind: Kind::Switch,
+        heading: PROCESSES,
+        help: "Exit 0 when the stop signal ended the command",
+        more: "Also when it exits with 128 + N for it, as Java does. Never after SIGKILL, and never\n\
+               when the command failed in another way.",
+        apply: |config, values| {
+            config.ok_after_stop = one(values, switch)?;
+            Ok(())
+        },
+    },
+    Setting {
+        long: "log-format",
+        short: None,
+        variable: "SEXTON_LOG_FORMAT",
+        value: "FORMAT",
+        kind: Kind::Value,
+        heading: LOG,
+        help: "text (default), or json: one object a line",
+        more: "docs/logging.md has the keys.",
+        apply: |config, values| {
+            config.log_format = one(values, log_format)?;
+            Ok(())
+        },
+    },
+    Setting {
+        long: "termination-log",
+        short: None,
+        variable: "SEXTON_TERMINATION_LOG",
+        value: "PATH",
+        kind: Kind::Optional(TERMINATION_LOG),
+        heading: LOG,
+        help: "Write an abnormal end there as well; default /dev/termination-log",
+        more: "Kubernetes shows it (kubectl describe pod). It is added to what the command wrote,\n\
+               4096 bytes in all.",
+        apply: |config, values| {
+            config.termination_log = Some(one(values, absolute_path)?);
+            Ok(())
+        },
+    },
 ];
 
 impl Setting {
@@ -290,7 +342,7 @@ impl Setting {
                 let values: Vec<&[u8]> = value.split(|byte| *byte == b',').collect();
                 self.apply(config, &values, source)?;
             }
-            Kind::Value | Kind::Switch => self.apply(config, &[value], source)?,
+            Kind::Value | Kind::Optional(_) | Kind::Switch => self.apply(config, &[value], source)?,
         }
         Ok(true)
     }
@@ -461,6 +513,20 @@ fn orphans(text: &str) -> Result<Orphans, String> {
         "stop" => Ok(Orphans::Stop),
         _ => Err(format!("{text:?} is no policy; give leave, wait or stop")),
     }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{text:?} is no format; give text or json")),
+    }
+}
+
+/// sexton leaves its working directory, so there is nothing that a relative path could start from.
+fn absolute_path(text: &str) -> Result<CString, String> {
+    let path = CString::new(text).ok().filter(|_| text.starts_with('/'));
+    path.ok_or_else(|| format!("{text:?} is no absolute path; write it like {TERMINATION_LOG}"))
 }
 
 fn switch(text: &str) -> Result<bool, String> {

@@ -1,25 +1,36 @@
-//! What people read: on stderr, one plain line for each thing worth telling.
+//! What people read: on stderr, one line for each thing worth telling.
 //!
-//! The lines carry no time and no colour: engines add the one and show the other as garbage.
+//! Text carries no time and no colour: engines add the one and show the other as garbage. As JSON
+//! (`json`) a line carries its facts as well, as the key-value pairs of its record. An abnormal end
+//! also goes to the termination log (`termination`).
 
+pub mod death;
 pub mod exec;
 pub mod file;
+mod json;
 mod limits;
 mod path;
+mod termination;
 
 use std::ffi::CStr;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use env_logger::{Builder, Target, WriteStyle};
-use log::LevelFilter;
+use log::kv::Value;
+use log::{Level, Record};
 
 use crate::cli::UsageError;
+use crate::config::{Config, LogFormat};
 use crate::sys::{write_stderr, write_stdout};
 
 /// The longest line, in bytes: what a pipe takes as a whole or not at all (`PIPE_BUF`, pipe(7)).
 const LONGEST_LINE: usize = 4096;
+
+/// The longest line that tells of dropped ones.
+const DROPPED_LINE: usize = 256;
 
 /// Lines that found no room on stderr since the last one that did.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -27,13 +38,31 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Whether logged lines are written.
 static READY: AtomicBool = AtomicBool::new(false);
 
-/// Has everything up to this level logged on stderr from now on.
-pub fn init(level: LevelFilter) {
+/// How lines are written; text until [`init`].
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+fn format() -> LogFormat {
+    FORMAT.get().copied().unwrap_or_default()
+}
+
+/// Has everything up to the configured level logged on stderr from now on.
+pub fn init(config: &Config) {
+    let _ = FORMAT.set(config.log_format);
+    termination::init(config.termination_log.as_ref());
     let logger = Builder::new()
-        .filter_level(level)
+        .filter_level(config.log_level)
         .write_style(WriteStyle::Never)
         .target(Target::Pipe(Box::new(Logged)))
-        .format(|line, record| writeln!(line, "sexton: {}", record.args()))
+        .format(|buffer, record| match format() {
+            LogFormat::Text => writeln!(buffer, "sexton: {}", record.args()),
+            LogFormat::Json => {
+                let mut line = Line::default();
+                // Room in the same write for the line that tells of dropped ones.
+                line.set_limit(LONGEST_LINE - DROPPED_LINE);
+                json::write(&mut line, record);
+                buffer.write_all(line.bytes())
+            }
+        })
         .try_init();
     // It fails only when there is a logger already.
     debug_assert!(logger.is_ok());
@@ -41,6 +70,69 @@ pub fn init(level: LevelFilter) {
     // before the command runs, with a line that nobody sees.
     log::error!("{:1$}", "", LONGEST_LINE);
     READY.store(true, Ordering::Relaxed);
+}
+
+/// What is known of an event, for those who read with programs.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    pairs: [(&'static str, Value<'a>); Facts::MOST],
+    count: usize,
+}
+
+impl<'a> Facts<'a> {
+    const MOST: usize = 16;
+
+    /// Of this event.
+    pub fn of(event: &'a str) -> Facts<'a> {
+        let nothing = || ("", Value::null());
+        Facts { pairs: std::array::from_fn(|_| nothing()), count: 0 }.and("event", event)
+    }
+
+    /// And this one.
+    #[must_use]
+    pub fn and(mut self, key: &'static str, value: impl Into<Value<'a>>) -> Facts<'a> {
+        debug_assert!(self.count < Facts::MOST);
+        if let Some(free) = self.pairs.get_mut(self.count) {
+            *free = (key, value.into());
+            self.count += 1;
+        }
+        self
+    }
+
+    /// And this one, if it is known.
+    #[must_use]
+    pub fn and_if(self, key: &'static str, value: Option<impl Into<Value<'a>>>) -> Facts<'a> {
+        match value {
+            Some(value) => self.and(key, value),
+            None => self,
+        }
+    }
+
+    /// And this one, as it is shown to people.
+    #[must_use]
+    pub fn and_shown(self, key: &'static str, value: &'a impl fmt::Display) -> Facts<'a> {
+        self.and(key, Value::from_display(value))
+    }
+
+    fn pairs(&self) -> &[(&'static str, Value<'a>)] {
+        &self.pairs[..self.count]
+    }
+}
+
+/// Tells of an event on stderr, if the level is told.
+pub fn tell(level: Level, sentence: fmt::Arguments<'_>, facts: &Facts<'_>) {
+    if level <= log::max_level() {
+        let pairs = facts.pairs();
+        log::logger()
+            .log(&Record::builder().args(sentence).level(level).target(module_path!()).key_values(&pairs).build());
+    }
+}
+
+/// Tells of an abnormal end: on stderr, and in the termination log whatever the level is.
+pub fn end(level: Level, sentence: fmt::Arguments<'_>, facts: &Facts<'_>) {
+    tell(level, sentence, facts);
+    let pairs = facts.pairs();
+    termination::append(&Record::builder().args(sentence).level(level).key_values(&pairs).build(), format());
 }
 
 /// Says what is wrong with the usage.
@@ -66,7 +158,12 @@ impl Write for Stderr {
         let dropped = DROPPED.load(Ordering::Relaxed);
         let mut whole = Line::default();
         if dropped > 0 {
-            let _ = writeln!(whole, "sexton: {dropped} lines dropped: stderr was full");
+            let plural = if dropped == 1 { "" } else { "s" };
+            let message = format_args!("{dropped} line{plural} dropped: stderr was full");
+            match format() {
+                LogFormat::Text => drop(writeln!(whole, "sexton: {message}")),
+                LogFormat::Json => json::write_dropped(&mut whole, dropped, &message),
+            }
         }
         whole.push(line);
         match write_stderr(whole.bytes()) {
@@ -105,24 +202,52 @@ impl Write for Logged {
 struct Line {
     bytes: [u8; LONGEST_LINE],
     length: usize,
+    /// So long it may become.
+    limit: usize,
 }
 
 impl Default for Line {
     fn default() -> Line {
-        Line { bytes: [0; LONGEST_LINE], length: 0 }
+        Line { bytes: [0; LONGEST_LINE], length: 0, limit: LONGEST_LINE }
     }
 }
 
 impl Line {
     /// Appends what fits; a line that does not fit keeps its end of line.
     fn push(&mut self, bytes: &[u8]) {
-        let room = LONGEST_LINE - self.length;
-        let taken = bytes.len().min(room);
+        let taken = bytes.len().min(self.limit.saturating_sub(self.length));
         self.bytes[self.length..self.length + taken].copy_from_slice(&bytes[..taken]);
         self.length += taken;
-        if taken < bytes.len() {
-            self.bytes[LONGEST_LINE - 1] = b'\n';
+        if taken < bytes.len()
+            && let Some(last) = self.length.checked_sub(1)
+        {
+            self.bytes[last] = b'\n';
         }
+    }
+
+    /// Appends all of it, or nothing when it does not fit.
+    fn push_whole(&mut self, bytes: &[u8]) -> bool {
+        let fits = self.length + bytes.len() <= self.limit;
+        if fits {
+            self.push(bytes);
+        }
+        fits
+    }
+
+    fn limit(&self) -> usize {
+        self.limit
+    }
+
+    fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.min(LONGEST_LINE);
+    }
+
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
     }
 
     fn bytes(&self) -> &[u8] {

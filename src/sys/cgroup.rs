@@ -1,8 +1,10 @@
 //! Our own cgroup (cgroups(7)), in version 1 and 2, inside and outside a cgroup namespace.
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::file::read_text;
+use super::file::{read_into, read_text};
 use super::mounts::{Mount, mounts};
 
 /// The directories of the cgroups that limit us for this controller, our own first; those above
@@ -11,6 +13,53 @@ pub fn cgroups(controller: &str) -> Vec<PathBuf> {
     let Some(own) = read_text("/proc/self/cgroup") else { return Vec::new() };
     let Some((point, path)) = locate(&own, &mounts(), controller) else { return Vec::new() };
     path.ancestors().map(|path| point.join(path)).collect()
+}
+
+/// Where the kernel says what it did when the memory of our cgroup ran out.
+///
+/// The paths are looked up once; reading them later allocates nothing, for by then there may be no
+/// memory to be had.
+#[derive(Debug)]
+pub struct Memory {
+    /// Counts the processes of our cgroup that were killed.
+    counter: Option<CString>,
+    /// The limits of our cgroup and of those above it.
+    limits: Vec<CString>,
+}
+
+impl Memory {
+    /// Our own cgroup's.
+    pub fn of_us() -> Memory {
+        let cgroups = cgroups("memory");
+        let file = |cgroup: &PathBuf, name| CString::new(cgroup.join(name).as_os_str().as_bytes()).ok();
+        // Version 2, version 1. The root cgroup of version 2 has neither.
+        for (counter, limit) in [("memory.events", "memory.max"), ("memory.oom_control", "memory.limit_in_bytes")] {
+            let counter = cgroups.first().and_then(|own| file(own, counter));
+            if counter.as_ref().is_some_and(|counter| oom_kills(counter).is_some()) {
+                return Memory { counter, limits: cgroups.iter().filter_map(|cgroup| file(cgroup, limit)).collect() };
+            }
+        }
+        Memory { counter: None, limits: Vec::new() }
+    }
+
+    /// How many processes of our cgroup the kernel has killed for lack of memory, in this cgroup or
+    /// on the whole machine; `None` when it cannot be seen from here.
+    pub fn oom_kills(&self) -> Option<u64> {
+        oom_kills(self.counter.as_ref()?)
+    }
+
+    /// The lowest limit that can be seen, in bytes, if there is one.
+    pub fn limit(&self) -> Option<u64> {
+        // Version 1 writes "no limit" as the largest number of whole pages.
+        const NO_LIMIT: u64 = i64::MAX as u64 & !0xffff;
+        let limits = self.limits.iter().filter_map(|limit| read_into(limit, &mut [0; 64])?.trim().parse().ok());
+        limits.min().filter(|limit: &u64| *limit < NO_LIMIT)
+    }
+}
+
+/// `oom_kill N` among the lines of memory.events (since Linux 4.13; cgroups(7)).
+fn oom_kills(counter: &CString) -> Option<u64> {
+    read_into(counter, &mut [0; 1024])?.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 /// Where the controller's hierarchy is mounted, and our place below that.

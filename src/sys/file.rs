@@ -1,12 +1,14 @@
 //! What the kernel knows about a file that it does not want to execute.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, eaccess};
 
@@ -55,6 +57,13 @@ pub fn read_text(path: impl AsRef<Path>) -> Option<String> {
     const LIMIT: usize = 256 * 1024;
     let bytes = read_at(&open(path.as_ref()).ok()?, 0, LIMIT);
     Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The beginning of a file of /proc or /sys, as much as there is room for, without an allocation.
+pub(super) fn read_into<'a>(path: &CStr, room: &'a mut [u8]) -> Option<&'a str> {
+    let file = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let length = nix::unistd::read(&file, room).ok()?;
+    std::str::from_utf8(room.get(..length)?).ok()
 }
 
 /// The capabilities that the file demands to be executed with (capabilities(7), "File

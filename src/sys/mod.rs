@@ -7,6 +7,7 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("sexton reads the kernel's signal structures in their 64-bit layout");
 
+mod append;
 mod cgroup;
 mod descriptors;
 mod entry;
@@ -22,12 +23,13 @@ mod signals;
 mod spawn;
 mod terminal;
 
-pub use cgroup::cgroups;
+pub use append::Appended;
+pub use cgroup::{Memory, cgroups};
 pub use descriptors::{close_all_but_stderr, leave_working_directory};
 pub use entry::{Args, Environment, Start, start};
 pub use file::{demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, open, read_at, read_text};
 pub use mounts::{Mount, mount_point, mounts};
-pub use orphans::{NoProc, Others, Process};
+pub use orphans::{NoProc, Others, Process, process};
 pub use output::{write_stderr, write_stdout};
 pub use parent::Parent;
 pub use process::{become_subreaper, die_by, monotonic_now, own_pid, own_status, process_limit, stack_limit};

@@ -76,6 +76,12 @@ impl Process {
         self.name.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
+    /// One that no kernel showed.
+    #[cfg(test)]
+    pub fn imagined(pid: i32, state: u8, name: &str) -> Process {
+        parse_stat(format!("{pid} ({name}) {} 1 1 1", char::from(state)).as_bytes()).unwrap()
+    }
+
     /// Whether it is dead, and only its own parent can reap it.
     pub fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
@@ -116,6 +122,21 @@ impl Others {
         self.forget();
         self.pass(|process| {
             if !process.is_zombie() {
+                visit(process);
+            }
+        })
+    }
+
+    /// Shows each dead one that its parent does not reap to `visit`; those that we reap are left out.
+    ///
+    /// # Errors
+    ///
+    /// Without a usable `/proc` nobody is shown.
+    pub fn visit_zombies(self, mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
+        let ours = own_pid();
+        self.forget();
+        self.pass(|process| {
+            if process.is_zombie() && process.parent != ours {
                 visit(process);
             }
         })
@@ -292,6 +313,11 @@ fn shows_our_namespace() -> bool {
     // SAFETY: a C string, and a buffer with its size.
     let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), target.as_mut_ptr().cast(), target.len()) };
     usize::try_from(length).is_ok_and(|length| pid_of(&target[..length]) == Some(own_pid()))
+}
+
+/// The process with this pid, if there is one and it can be seen.
+pub fn process(pid: i32) -> Option<Process> {
+    read_process(pid).filter(|_| pid > 0 && shows_our_namespace())
 }
 
 /// Looks at `/proc/PID/stat`; `None` when there is no such process any more.

@@ -217,6 +217,47 @@ pub fn bomb(count: i32) -> i32 {
     0
 }
 
+/// `eat`: takes memory until the kernel ends it, or 256 MiB.
+pub fn eat() -> i32 {
+    let mut eaten = Vec::new();
+    for _ in 0..256 {
+        let mut piece = vec![0_u8; 1 << 20];
+        // Only a page that is written to takes memory.
+        piece.chunks_mut(4096).for_each(|page| page[0] = 1);
+        eaten.push(piece);
+    }
+    96
+}
+
+/// `eaten-child STATUS`: has a child that does the same, and then exits with STATUS.
+pub fn eaten_child(status: i32) -> i32 {
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        unsafe { libc::_exit(eat()) };
+    }
+    let mut child = 0;
+    unsafe { libc::waitpid(pid, &mut child, 0) };
+    if libc::WIFSIGNALED(child) && libc::WTERMSIG(child) == libc::SIGKILL { status } else { 97 }
+}
+
+/// `hoard COUNT`: makes so many dead children, reaps none, says `ready`, and stays.
+pub fn hoard(count: i32) -> i32 {
+    for _ in 0..count {
+        match unsafe { libc::fork() } {
+            0 => unsafe { libc::_exit(0) },
+            pid if pid < 0 => return 97,
+            pid => unsafe {
+                let mut info: libc::siginfo_t = std::mem::zeroed();
+                libc::waitid(libc::P_PID, pid as u32, &mut info, libc::WEXITED | libc::WNOWAIT);
+            },
+        }
+    }
+    say!("ready {}", unsafe { libc::getpid() });
+    loop {
+        unsafe { libc::pause() };
+    }
+}
+
 /// `accept`: as a socket-activated server does, checks LISTEN_PID and takes one connection from
 /// descriptor 3.
 pub fn accept() -> i32 {

@@ -37,11 +37,14 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "server" => command::server(command::number(rest, 0)),
         "sleepers" => command::sleepers(command::number(rest, 0)),
         "bomb" => command::bomb(command::number(rest, 0)),
+        "eat" => command::eat(),
+        "eaten-child" => command::eaten_child(command::number(rest, 0)),
+        "hoard" => command::hoard(command::number(rest, 0)),
         "accept" => command::accept(),
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run state record exit die ignore orphans zombies orphaned server sleepers bomb accept setuid"
+                "probe: unknown word {other:?}: run state record exit die ignore orphans zombies orphaned server sleepers bomb eat eaten-child hoard accept setuid"
             );
             99
         }

@@ -1,0 +1,163 @@
+//! What happened to the command, noted while it happens: when somebody asks why it died, the
+//! sender of a signal is gone, and the kernel's counters say nothing without what they were.
+//!
+//! All of it has its fixed place: once the command runs, nothing here allocates.
+
+use std::time::Duration;
+
+use crate::report::death::{Command, OutOfMemory, Processes, Sender, Zombies};
+use crate::signal::{Received, Signal, SignalSet};
+use crate::sys::{Memory, Others, monotonic_now, process};
+
+/// One more than the largest signal.
+const SIGNALS: usize = 65;
+
+/// The notes.
+#[derive(Debug)]
+pub struct Evidence {
+    started: Duration,
+    memory: Memory,
+    oom_kills_before: Option<u64>,
+    /// Who asked for the shutdown, and when.
+    stop: Option<(Sender, Duration)>,
+    /// When the first stop signal was forwarded.
+    stop_forwarded: Option<Duration>,
+    /// As what stop signals were forwarded.
+    stops: SignalSet,
+    /// The last of each signal that was forwarded, whose and when.
+    forwarded: [Option<(Sender, Duration)>; SIGNALS],
+    /// The grace period is over, and sexton sent SIGKILL.
+    killed: bool,
+}
+
+impl Evidence {
+    /// Of a command that was started just now.
+    pub fn new() -> Evidence {
+        let memory = Memory::of_us();
+        Evidence {
+            started: monotonic_now(),
+            oom_kills_before: memory.oom_kills(),
+            memory,
+            stop: None,
+            stop_forwarded: None,
+            stops: SignalSet::EMPTY,
+            forwarded: [None; SIGNALS],
+            killed: false,
+        }
+    }
+
+    /// This signal asks for the shutdown. Returns who sent it.
+    pub fn stop_requested(&mut self, received: Received) -> Sender {
+        let sender = sender(received);
+        self.stop = Some((sender, monotonic_now()));
+        sender
+    }
+
+    /// This signal was sent to the command.
+    pub fn forwarded(&mut self, received: Received, is_stop: bool) {
+        let now = monotonic_now();
+        if is_stop {
+            self.stops = self.stops.with(received.signal);
+            self.stop_forwarded.get_or_insert(now);
+        } else if let Some(place) = self.forwarded.get_mut(received.signal.number() as usize) {
+            *place = Some((sender(received), now));
+        }
+    }
+
+    /// sexton sends SIGKILL.
+    pub fn killed(&mut self) {
+        self.killed = true;
+    }
+
+    /// The first stop signal, and who sent it.
+    pub fn stop(&self) -> Option<Sender> {
+        self.stop.map(|(sender, _)| sender)
+    }
+
+    /// How long the stop signal was held back, and how long the command has had it.
+    pub fn waits(&self) -> Option<(Duration, Duration)> {
+        let ((_, asked), told) = (self.stop?, self.stop_forwarded?);
+        Some((told.saturating_sub(asked), monotonic_now().saturating_sub(told)))
+    }
+
+    /// How long the command has run.
+    pub fn ran(&self) -> Duration {
+        monotonic_now().saturating_sub(self.started)
+    }
+
+    /// Whether a death by this signal is what a stop signal was to bring about.
+    pub fn is_wanted(&self, signal: Signal) -> bool {
+        self.stops.contains(signal)
+    }
+
+    /// Whether there is nothing to be said of a death by this signal: sexton brought it about, or
+    /// it is SIGINT or SIGPIPE, of which shells do not speak either.
+    pub fn is_expected(&self, signal: Signal) -> bool {
+        self.is_wanted(signal)
+            || matches!(signal, Signal::INT | Signal::PIPE)
+            || (self.killed && signal == Signal::KILL)
+    }
+
+    /// The last one of this signal that was forwarded and was no stop signal, and how long ago.
+    pub fn last_forwarded(&self, signal: Signal) -> Option<(Sender, Duration)> {
+        let (sender, then) = (*self.forwarded.get(signal.number() as usize)?)?;
+        Some((sender, monotonic_now().saturating_sub(then)))
+    }
+
+    /// Whether the memory of our cgroup ran out since the command was started.
+    pub fn memory(&self) -> OutOfMemory {
+        OutOfMemory::of(self.oom_kills_before, self.memory.oom_kills(), || self.memory.limit())
+    }
+}
+
+impl Default for Evidence {
+    fn default() -> Evidence {
+        Evidence::new()
+    }
+}
+
+/// Who sent this. A sender like kill(1) is gone a moment later: to be asked at once.
+fn sender(received: Received) -> Sender {
+    Sender { received, process: process(received.pid).filter(|_| received.is_from_process()) }
+}
+
+/// What is alive besides the command; `None` without a usable `/proc`.
+pub fn alive_besides(others: Others, command: Command) -> Option<Processes> {
+    let mut alive = Processes::default();
+    let seen = others.visit(|process| {
+        if process.pid != command.pid {
+            alive.add(process);
+        }
+    });
+    seen.ok().map(|()| alive)
+}
+
+/// What is alive, the command first; `None` without a usable `/proc`.
+pub fn alive(others: Others, command: Option<Command>) -> Option<Processes> {
+    let mut alive = Processes::default();
+    let first = command.and_then(|command| process(command.pid)).filter(|process| !process.is_zombie());
+    if let Some(first) = first {
+        alive.add(&first);
+    }
+    let seen = others.visit(|process| {
+        if first.is_none_or(|first| first.pid != process.pid) {
+            alive.add(process);
+        }
+    });
+    seen.ok().map(|()| alive)
+}
+
+/// Calls `tell` for each process, up to eight of them, that does not reap its children.
+pub fn zombies(others: Others, mut tell: impl FnMut(Zombies)) {
+    let mut found = [(0, 0_usize); 8];
+    let _ = others.visit_zombies(|zombie| {
+        let is_its = |(parent, count): &&mut (i32, usize)| *parent == zombie.parent || *count == 0;
+        if let Some((parent, count)) = found.iter_mut().find(is_its) {
+            *parent = zombie.parent;
+            *count += 1;
+        }
+    });
+    for (parent, count) in found.into_iter().filter(|(_, count)| *count > 0) {
+        tell(Zombies { parent, process: process(parent), count });
+    }
+}

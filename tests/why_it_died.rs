@@ -1,0 +1,641 @@
+//! sexton says why the command died, with the evidence: each case with a real cause.
+
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+mod harness;
+#[path = "harness/json.rs"]
+mod json;
+
+use harness::{BOTH, Place, Sexton, Status, pipe, wait_until};
+use json::Json;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+fn unique() -> String {
+    format!("sexton-died-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A folder of the test's own, gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        let path = std::env::temp_dir().join(unique());
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A cgroup of the test's own, gone with it.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// Of version 1 or 2, whichever has the memory controller here.
+    #[track_caller]
+    fn with_memory(limit: u64) -> Cgroup {
+        let first = Path::new("/sys/fs/cgroup/memory");
+        let second = Path::new("/sys/fs/cgroup");
+        let (parent, file, swap) = if first.join("memory.limit_in_bytes").exists() {
+            (first, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        } else {
+            let _ = fs::write(second.join("cgroup.subtree_control"), "+memory");
+            (second, "memory.max", "memory.swap.max")
+        };
+        let cgroup = Cgroup::below(parent);
+        let set = |file: &str, value: u64| fs::write(cgroup.0.join(file), value.to_string());
+        set(file, limit).unwrap_or_else(|error| {
+            panic!("no limit can be set on a memory cgroup below {}: {error}; run the test as root", parent.display())
+        });
+        let _ = set(swap, if swap == "memory.swap.max" { 0 } else { limit });
+        cgroup
+    }
+
+    #[track_caller]
+    fn below(parent: &Path) -> Cgroup {
+        let path = parent.join(unique());
+        fs::create_dir(&path).unwrap_or_else(|error| {
+            panic!("no cgroup can be made below {}: {error}; run the test as root", parent.display())
+        });
+        Cgroup(path)
+    }
+
+    /// For the launcher: sexton starts in it.
+    fn word(&self) -> String {
+        format!("cgroup={}", self.0.display())
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        fs::write(self.0.join(file), text).unwrap();
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // The last of its processes may be on its way out.
+        for _ in 0..1000 {
+            if fs::remove_dir(&self.0).is_ok() || !self.0.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+const LIMIT: u64 = 24 << 20;
+
+/// What sexton says of its end, in one line.
+#[track_caller]
+fn sentence(stderr: &str) -> &str {
+    let line = stderr.strip_prefix("sexton: ").and_then(|line| line.strip_suffix('\n'));
+    let line = line.unwrap_or_else(|| panic!("no line of sexton's: {stderr:?}"));
+    assert!(!line.contains('\n'), "one line is enough: {stderr}");
+    line
+}
+
+#[track_caller]
+fn assert_has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not said: {text}");
+    }
+}
+
+// ---- Killed by a signal ----
+
+#[test]
+fn a_command_that_dies_by_a_signal_of_its_own_is_told_with_its_name_and_time() {
+    for place in BOTH {
+        for (signal, name) in [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGABRT, "SIGABRT"), (libc::SIGBUS, "SIGBUS")] {
+            let (status, _, stderr) = Sexton::new(place).probe(["die", &signal.to_string()]).finish();
+            assert_eq!(status, Status::Exited(128 + signal));
+            assert_has(sentence(&stderr), &["(pid ", &format!("was killed by {name}"), "; it ran for "]);
+        }
+    }
+}
+
+#[test]
+fn a_core_dump_is_told_if_there_was_one_and_only_then() {
+    for place in BOTH {
+        let folder = Folder::new();
+        let with_limit = |limit: &str| {
+            let run = Sexton::new(place).setup([&format!("core={limit}"), &format!("cwd={}", folder.path(""))]);
+            run.probe(["die", "6"]).finish().2
+        };
+        // The kernel sets the bit when it wrote the file, or gave it to a program.
+        let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
+        let none = with_limit("0");
+        if pattern.starts_with('|') {
+            return;
+        }
+        assert!(!none.contains("core dumped"), "{none}");
+        assert_has(&with_limit("100000000"), &["was killed by SIGABRT, core dumped; it ran for"]);
+    }
+}
+
+#[test]
+fn nothing_is_said_when_the_forwarded_stop_signal_ends_the_command() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).probe(["hoard", "0"]);
+        run.line();
+        run.send(15);
+        let (status, _, stderr) = run.finish();
+        assert_eq!((status, stderr.as_str()), (Status::Exited(143), ""), "{place:?}");
+
+        let mut run = Sexton::new(place).options(["-r", "TERM:QUIT"]).setup(["core=0"]).probe(["hoard", "0"]);
+        run.line();
+        run.send(15);
+        let (status, _, stderr) = run.finish();
+        assert_eq!((status, stderr.as_str()), (Status::Exited(131), ""), "{place:?}");
+    }
+}
+
+#[test]
+fn nothing_is_said_of_sigint_and_sigpipe() {
+    for place in BOTH {
+        for signal in [libc::SIGINT, libc::SIGPIPE] {
+            let (status, _, stderr) = Sexton::new(place).probe(["die", &signal.to_string()]).finish();
+            assert_eq!((status, stderr.as_str()), (Status::Exited(128 + signal), ""), "{place:?}");
+        }
+    }
+}
+
+#[test]
+fn of_a_deadly_signal_that_was_forwarded_and_is_no_stop_signal_the_sender_is_told() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).probe(["hoard", "0"]);
+        run.line();
+        run.send(libc::SIGUSR1);
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(128 + libc::SIGUSR1));
+        let sender = match place {
+            Place::Init => "outside the container".to_owned(),
+            Place::Ordinary => format!("pid {} (", std::process::id()),
+        };
+        let origin = format!("which came from {sender}");
+        assert_has(sentence(&stderr), &["was killed by SIGUSR1", &origin, "was forwarded", "; it ran for"]);
+    }
+}
+
+#[test]
+fn of_a_deadly_signal_that_went_past_sexton_that_is_told() {
+    for place in BOTH {
+        let (_, _, stderr) = Sexton::new(place).probe(["die", "15"]).finish();
+        assert_has(sentence(&stderr), &["was killed by SIGTERM, which did not come through sexton"]);
+    }
+}
+
+// ---- Out of memory ----
+
+#[test]
+fn a_command_that_the_kernel_kills_for_lack_of_memory_is_told_with_the_counter_and_the_limit() {
+    for place in BOTH {
+        let cgroup = Cgroup::with_memory(LIMIT);
+        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eat"]).finish();
+        assert_eq!(status, Status::Exited(137), "{place:?}: {stderr}");
+        let told =
+            "was killed by SIGKILL: the kernel ran out of memory for this container (limit 24 MiB, oom_kill 0 → 1)";
+        assert_has(sentence(&stderr), &[told, "; it ran for"]);
+    }
+}
+
+#[test]
+fn a_sigkill_while_the_counter_stays_as_it_was_came_from_somebody_else() {
+    for place in BOTH {
+        let cgroup = Cgroup::with_memory(LIMIT);
+        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["die", "9"]).finish();
+        assert_eq!(status, Status::Exited(137));
+        assert_has(sentence(&stderr), &["which sexton did not send", "oom_kill still 0", "another process did"]);
+    }
+}
+
+#[test]
+fn without_a_counter_in_sight_nobody_is_accused() {
+    let (_, _, stderr) = Sexton::new(Place::Init).setup(["no-proc"]).probe(["die", "9"]).finish();
+    assert_has(sentence(&stderr), &["cannot be seen from here"]);
+}
+
+#[test]
+fn a_command_that_fails_after_one_of_its_processes_was_killed_for_lack_of_memory_is_told() {
+    for place in BOTH {
+        let cgroup = Cgroup::with_memory(LIMIT);
+        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eaten-child", "3"]).finish();
+        assert_eq!(status, Status::Exited(3), "{place:?}: {stderr}");
+        let told = "ran out of memory for this container and killed a process (limit 24 MiB, oom_kill 0 → 1)";
+        assert_has(sentence(&stderr), &["exited with status 3; ", told]);
+
+        let cgroup = Cgroup::with_memory(LIMIT);
+        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eaten-child", "0"]).finish();
+        assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "a command that succeeds all the same");
+    }
+}
+
+// ---- The grace period, and what SIGKILL cannot end ----
+
+#[test]
+fn a_grace_period_that_is_used_up_is_told_with_the_sender_the_sleep_and_what_is_left() {
+    for place in BOTH {
+        let probe = harness::probe_binary();
+        let script = format!("trap '' TERM; {0} ignore 15 & {0} ignore 15 & wait; wait", probe.display());
+        let mut run =
+            Sexton::new(place).options(["--grace-period", "900ms", "--pre-stop-sleep", "300ms"]).shell(&script);
+        run.wait_for_line("ready");
+        run.wait_for_line("ready");
+        run.send(15);
+        let (status, _, stderr) = run_to_end(run);
+        assert_eq!(status, Status::Exited(137));
+        let sender = match place {
+            Place::Init => "outside the container".to_owned(),
+            Place::Ordinary => format!("pid {} (", std::process::id()),
+        };
+        let told =
+            "did not stop within 900ms of SIGTERM; killed with SIGKILL, 2 processes left besides it (probe, probe)";
+        let origin = format!("; SIGTERM came from {sender}");
+        assert_has(sentence(&stderr), &[told, &origin, ", was held back for 30", "ms and left "]);
+    }
+}
+
+#[test]
+fn the_sender_of_a_stop_signal_is_named_when_it_can_be_seen() {
+    for place in BOTH {
+        let script = "trap '' TERM; kill -TERM $PPID; read x";
+        let mut run = Sexton::new(place).options(["--grace-period", "500ms"]).shell(script);
+        assert_eq!(run.status(), Status::Exited(137));
+        let stderr = std::io::read_to_string(run.stderr.take().unwrap()).unwrap();
+        assert_has(sentence(&stderr), &["; SIGTERM came from pid ", " (sh, uid 0)"]);
+    }
+}
+
+#[test]
+fn a_process_that_sigkill_cannot_end_is_named_and_does_not_hang_sexton() {
+    let freezer = Path::new("/sys/fs/cgroup/freezer");
+    // A frozen cgroup of version 2 lets SIGKILL through, and what else waits in state D needs a
+    // device or a file system that is broken.
+    assert!(freezer.exists(), "{} is missing: this needs the freezer of version 1", freezer.display());
+    for place in BOTH {
+        let cgroup = Cgroup::below(freezer);
+        let mut run = Sexton::new(place).options(["--grace-period", "200ms"]).probe(["hoard", "0"]);
+        run.line();
+        let command = run.command_pid();
+        cgroup.write("cgroup.procs", &command.to_string());
+        cgroup.write("freezer.state", "FROZEN");
+        run.send(15);
+        let mut stderr = BufReader::new(run.stderr.take().unwrap());
+        let mut lines = [String::new(), String::new()];
+        for line in &mut lines {
+            stderr.read_line(line).unwrap();
+        }
+        assert_has(&lines[0], &["killed with SIGKILL"]);
+        assert_has(
+            &lines[1],
+            &["still there 2s after SIGKILL is pid ", "(probe, state D): ", "frozen cgroup; leaving it"],
+        );
+        // When PID 1 exits, the kernel itself waits for all others of the namespace.
+        if place == Place::Ordinary {
+            assert_eq!(run.status(), Status::Exited(137));
+        }
+        cgroup.write("freezer.state", "THAWED");
+        assert_eq!(if place == Place::Init { run.status() } else { Status::Exited(137) }, Status::Exited(137));
+        let is_dead = |state: String| state.starts_with(['Z', 'X']);
+        wait_until("the command is dead", || harness::proc_status(command, "State").is_none_or(is_dead));
+    }
+}
+
+// ---- Zombies ----
+
+#[test]
+fn with_v_whoever_does_not_reap_its_children_is_named() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).options(["-v"]).probe(["hoard", "12"]);
+        run.line();
+        run.send(15);
+        let (_, _, stderr) = run.finish();
+        // The command is the hoarder: when it dies, sexton reaps what it left. So it is seen only
+        // if it still lives when the shutdown begins, as it does during the sleep.
+        let mut run = Sexton::new(place).options(["-v", "--pre-stop-sleep", "200ms"]).probe(["hoard", "12"]);
+        run.line();
+        run.send(15);
+        let (_, _, slept) = run.finish();
+        assert_has(&slept, &["(probe) leaves 12 zombies: it must wait() for its children\n"]);
+        assert_has(&stderr, &["shutdown begins"]);
+
+        // Another process than the command, when the command exits by itself.
+        let script = format!("{} hoard 3 & read x; exit 0", harness::probe_binary().display());
+        let mut run = Sexton::new(place).options(["-v"]).shell(&script);
+        run.wait_for_line("ready");
+        let (_, _, stderr) = run_to_end(run);
+        assert_has(&stderr, &["(probe) leaves 3 zombies: it must wait() for its children\n"]);
+
+        let mut run = Sexton::new(place).options(["--pre-stop-sleep", "200ms"]).probe(["hoard", "12"]);
+        run.line();
+        run.send(15);
+        assert_eq!(run.finish().2, "", "silence without -v");
+    }
+}
+
+/// Ends its stdin and waits; what it left is killed, so that the end of stderr comes.
+fn run_to_end(mut run: harness::Running) -> (Status, String, String) {
+    let mut stderr = run.stderr.take().unwrap();
+    let left = harness::descendants(run.pid);
+    drop(run.stdin.take());
+    let status = run.status();
+    for pid in left {
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+    let text = std::io::read_to_string(&mut stderr).unwrap();
+    (status, String::new(), text)
+}
+
+// ---- Where it is told: JSON ----
+
+fn schema() -> Json {
+    json::parse(include_str!("../docs/logging.schema.json"))
+}
+
+/// Checks each line against the schema, and returns those of this event.
+#[track_caller]
+fn events(stderr: &str, event: &str) -> Vec<Json> {
+    let lines: Vec<Json> = stderr.lines().map(json::parse).collect();
+    lines.iter().for_each(|line| json::check(&schema(), line));
+    lines.into_iter().filter(|line| line.get("event").text() == event).collect()
+}
+
+const JSON: [&str; 2] = ["--log-format", "json"];
+
+#[test]
+fn as_json_every_line_of_a_whole_story_is_as_the_schema_says() {
+    for place in BOTH {
+        let options = ["-vvv", "-w", "--grace-period", "600ms", "--pre-stop-sleep", "200ms", "-r", "USR2:none"];
+        let mut run = Sexton::new(place).options(JSON).options(options).probe(["ignore", "15", "10"]);
+        run.line();
+        for signal in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGTERM] {
+            run.send(signal);
+        }
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(137));
+        for event in ["command_started", "signal_received", "signal_forwarded", "signal_dropped", "shutdown_begins"] {
+            assert!(!events(&stderr, event).is_empty(), "{event}: {stderr}");
+        }
+        let over = &events(&stderr, "grace_period_over")[0];
+        assert_eq!(over.get("signal"), &Json::Text("SIGTERM".into()));
+        assert_eq!(over.get("grace_period_ms"), &Json::Number(600.0));
+        assert_eq!(over.get("survivors"), &Json::Number(0.0));
+        let sender = if place == Place::Init { 0 } else { std::process::id() };
+        assert_eq!(over.get("sender_pid"), &Json::Number(f64::from(sender)));
+        let killed = &events(&stderr, "command_killed")[0];
+        assert_eq!(killed.get("exit_status"), &Json::Number(137.0));
+        assert_eq!(killed.get("level").text(), "info", "sexton did it: no surprise");
+    }
+}
+
+#[test]
+fn as_json_a_lack_of_memory_is_told_in_numbers() {
+    for place in BOTH {
+        let cgroup = Cgroup::with_memory(LIMIT);
+        let (_, _, stderr) = Sexton::new(place).options(JSON).setup([cgroup.word()]).probe(["eat"]).finish();
+        let killed = &events(&stderr, "command_killed")[0];
+        for (key, value) in [("oom_kills_before", 0.0), ("oom_kills", 1.0), ("memory_limit_bytes", LIMIT as f64)] {
+            assert_eq!(killed.get(key), &Json::Number(value), "{key}");
+        }
+    }
+}
+
+#[test]
+fn as_json_a_command_whose_name_is_no_text_or_has_no_end_is_still_json() {
+    use std::os::unix::ffi::OsStringExt;
+    for name in [b"/no/\xff\"\n\\".to_vec(), [b"/".to_vec(), vec![b'"'; 9000]].concat()] {
+        for place in BOTH {
+            let name = std::ffi::OsString::from_vec(name.clone());
+            let (_, _, stderr) = Sexton::new(place).options(JSON).command([name]).finish();
+            assert_eq!(events(&stderr, "command_not_started").len(), 1, "{stderr}");
+            assert!(stderr.len() <= 4096);
+        }
+    }
+}
+
+#[test]
+fn every_key_and_every_event_of_the_schema_is_in_the_documentation() {
+    let documentation = include_str!("../docs/logging.md");
+    let schema = schema();
+    let events = schema.get("properties").get("event").get("enum").list().iter().map(Json::text);
+    for word in schema.get("properties").object().keys().map(String::as_str).chain(events) {
+        assert!(documentation.contains(&format!("`{word}`")), "{word}");
+    }
+}
+
+// ---- Where it is told: sinks that take nothing ----
+
+/// A pipe that nobody reads and that takes no more byte.
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let (reader, writer) = pipe();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let mut file = File::from(writer.try_clone().unwrap());
+    while file.write(&[b'.'; 4096]).is_ok() {}
+    while file.write(b".").is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn no_stderr_that_takes_nothing_keeps_the_command_from_its_signals_and_its_end() {
+    for place in BOTH {
+        for format in ["text", "json"] {
+            let (_reader, full) = full_pipe();
+            let (reader, closed) = pipe();
+            drop(reader);
+            let disk = OwnedFd::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
+            let unwritable = OwnedFd::from(File::open("/proc/self/status").unwrap());
+            for stderr in [full, closed, disk, unwritable] {
+                let sexton = Sexton::new(place).options(["-vvv", "--log-format", format]).stderr(stderr);
+                let mut run = sexton.options(["--grace-period", "300ms"]).probe(["record", "10", "0"]);
+                run.line();
+                run.send(libc::SIGHUP);
+                assert_eq!(run.recorded().signal, libc::SIGHUP);
+                run.send(libc::SIGTERM);
+                assert_eq!(run.recorded().signal, libc::SIGTERM);
+                assert_eq!(run.status(), Status::Exited(137), "{place:?}, {format}");
+            }
+        }
+    }
+}
+
+#[test]
+fn as_json_the_number_of_dropped_lines_is_json_too() {
+    for place in BOTH {
+        let (reader, full) = full_pipe();
+        let mut run = Sexton::new(place).options(JSON).options(["-vv"]).stderr(full).probe(["record", "15", "0"]);
+        run.line();
+        run.send(libc::SIGUSR1);
+        run.recorded();
+        wait_until("sexton waits again", || harness::is_waiting(run.pid));
+        let mut reader = File::from(reader);
+        reader.read_exact(&mut vec![0; 64 << 10]).unwrap();
+        run.send(15);
+        run.recorded();
+        assert_eq!(run.status(), Status::Exited(0));
+        drop(run);
+        let text = std::io::read_to_string(reader).unwrap();
+        assert_eq!(events(&text, "lines_dropped")[0].get("lines"), &Json::Number(3.0), "{text}");
+    }
+}
+
+// ---- Where it is told: the termination log ----
+
+fn with_termination_log(place: Place, path: &str) -> Sexton {
+    Sexton::new(place).options([format!("--termination-log={path}")])
+}
+
+#[test]
+fn an_abnormal_end_is_added_to_the_termination_log_behind_what_the_command_wrote() {
+    let folder = Folder::new();
+    for place in BOTH {
+        for (before, expected) in [("", ""), ("mine", "mine\n"), ("mine\n", "mine\n")] {
+            let path = folder.path("log");
+            fs::write(&path, before).unwrap();
+            let (_, _, stderr) = with_termination_log(place, &path).options(["-v"]).probe(["die", "11"]).finish();
+            let told = stderr.lines().last().unwrap();
+            let written = fs::read_to_string(&path).unwrap();
+            let rest = written.strip_prefix(&format!("{expected}{told}\n")).unwrap_or_else(|| panic!("{written}"));
+            assert_has(rest, &["sexton: event=command_killed pid=", " exit_status=139 ", " signal=SIGSEGV"]);
+            assert_eq!(rest.lines().count(), 1, "{written}");
+        }
+    }
+}
+
+#[test]
+fn the_termination_log_is_made_where_there_is_none_and_only_for_an_abnormal_end() {
+    for place in BOTH {
+        let folder = Folder::new();
+        let path = folder.path("log");
+        for word in [["exit", "0"], ["exit", "3"], ["die", "2"]] {
+            assert_eq!(with_termination_log(place, &path).probe(word).finish().2, "");
+            assert!(!Path::new(&path).exists());
+        }
+        let (_, _, stderr) = with_termination_log(place, &path).env("SEXTON_LOG", "off").probe(["die", "11"]).finish();
+        assert_eq!(stderr, "");
+        assert_has(&fs::read_to_string(&path).unwrap(), &["was killed by SIGSEGV"]);
+        fs::remove_file(&path).unwrap();
+        with_termination_log(place, &path).options(JSON).command(["/no/such/command"]).finish();
+        assert_eq!(events(&fs::read_to_string(&path).unwrap(), "command_not_started").len(), 1);
+    }
+}
+
+#[test]
+fn the_termination_log_never_has_more_than_4096_bytes() {
+    let folder = Folder::new();
+    let path = folder.path("log");
+    for place in BOTH {
+        for format in ["text", "json"] {
+            for before in [3000, 3700, 3900] {
+                fs::write(&path, vec![b'x'; before]).unwrap();
+                let long = format!("/no/{}", "y".repeat(200));
+                let sexton = with_termination_log(place, &path).options(["--log-format", format]);
+                sexton.command([long]).finish();
+                let written = fs::read_to_string(&path).unwrap();
+                assert!(written.len() > before && written.len() <= 4096, "{} bytes", written.len());
+                assert!(written.ends_with('\n'));
+                if format == "json" {
+                    events(written[before..].trim(), "");
+                }
+            }
+        }
+        fs::write(&path, vec![b'x'; 4096]).unwrap();
+        let (_, _, stderr) = with_termination_log(place, &path).probe(["die", "11"]).finish();
+        assert_has(&stderr, &["cannot write to the termination log", "it is full (4096 bytes)"]);
+    }
+}
+
+#[test]
+fn a_termination_log_that_takes_nothing_is_a_warning_and_hangs_nobody() {
+    let folder = Folder::new();
+    // In a mount namespace of this thread alone, and so of all that it starts.
+    unsafe {
+        assert_eq!(libc::unshare(libc::CLONE_NEWNS), 0, "no mount namespace can be made: run the test as root");
+        let mount = |point: &str, kind: &std::ffi::CStr, flags| {
+            let point = CString::new(point).unwrap();
+            assert_eq!(libc::mount(c"none".as_ptr(), point.as_ptr(), kind.as_ptr(), flags, std::ptr::null()), 0);
+        };
+        mount("/", c"", libc::MS_REC | libc::MS_PRIVATE);
+        fs::create_dir(folder.path("read-only")).unwrap();
+        mount(&folder.path("read-only"), c"tmpfs", libc::MS_RDONLY);
+    }
+    for name in ["unread", "full"] {
+        let path = CString::new(folder.path(name)).unwrap();
+        assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    }
+    let fifo = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(folder.path("full"));
+    let mut fifo = fifo.unwrap();
+    while fifo.write(&[b'.'; 4096]).is_ok() {}
+    for place in BOTH {
+        for (path, why) in [
+            (folder.path("unread"), "nobody reads this pipe"),
+            (folder.path("full"), "Try again"),
+            ("/dev/full".into(), "No space left on device"),
+            (folder.path("read-only/log"), "Read-only file system"),
+            (folder.path("no/such/folder"), "No such file or directory"),
+            (folder.path(""), "Is a directory"),
+        ] {
+            let (status, _, stderr) = with_termination_log(place, &path).probe(["die", "11"]).finish();
+            assert_eq!(status, Status::Exited(139));
+            let told: Vec<&str> = stderr.lines().collect();
+            assert_eq!(told.len(), 2, "{path}: {stderr}");
+            assert_has(told[1], &["sexton: cannot write to the termination log ", &path, why]);
+        }
+    }
+    // Else the folder could not be removed.
+    let mounted = CString::new(folder.path("read-only")).unwrap();
+    assert_eq!(unsafe { libc::umount2(mounted.as_ptr(), libc::MNT_DETACH) }, 0);
+}
+
+// ---- The exit status after a stop ----
+
+#[test]
+fn with_ok_after_stop_an_end_by_the_stop_signal_is_0_and_no_other_end_is() {
+    for place in BOTH {
+        let ended = |options: &[&str], word: &[&str], signals: &[i32]| {
+            let sexton = Sexton::new(place).options(["--ok-after-stop"]).options(options).setup(["core=0"]);
+            let mut run = sexton.probe(word);
+            if !signals.is_empty() {
+                run.line();
+            }
+            signals.iter().for_each(|signal| run.send(*signal));
+            run.status()
+        };
+        let exited = |status| (Status::Exited(status), place);
+        assert_eq!((ended(&[], &["hoard", "0"], &[15]), place), exited(0));
+        assert_eq!((ended(&["-r", "TERM:QUIT"], &["hoard", "0"], &[15]), place), exited(0));
+        assert_eq!((ended(&[], &["record", "15", "143"], &[15]), place), exited(0), "as Java exits");
+        // No stop was requested.
+        assert_eq!((ended(&[], &["die", "15"], &[]), place), exited(143));
+        assert_eq!((ended(&[], &["exit", "143"], &[]), place), exited(143));
+        assert_eq!((ended(&[], &["hoard", "0"], &[libc::SIGUSR1]), place), exited(138));
+        // It was, and the command failed.
+        assert_eq!((ended(&[], &["record", "15", "1"], &[15]), place), exited(1));
+        assert_eq!((ended(&[], &["record", "15", "137"], &[15]), place), exited(137));
+        assert_eq!((ended(&["-r", "TERM:KILL"], &["hoard", "0"], &[15]), place), exited(137));
+        assert_eq!((ended(&["--grace-period", "100ms"], &["ignore", "15"], &[15]), place), exited(137));
+        let by_variable = Sexton::new(place).env("SEXTON_OK_AFTER_STOP", "1");
+        let mut run = by_variable.probe(["hoard", "0"]);
+        run.line();
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(0));
+    }
+}
