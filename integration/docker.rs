@@ -305,6 +305,43 @@ fn with_orphans_wait_the_last_line_of_a_background_process_is_in_the_log() {
     }
 }
 
+// The peers' names
+
+#[test]
+fn under_a_peers_name_its_command_line_is_understood_and_the_shutdown_is_the_same() {
+    let entrypoints: [(&str, &[&str]); 5] = [
+        ("/bin/tini", &["-g", "-v", "--"]),
+        ("/bin/dumb-init", &["--"]),
+        ("/bin/dumb-init", &["--single-child"]),
+        ("/bin/catatonit", &["-g", "--"]),
+        ("/sexton", &["--dialect", "tini", "-w", "--"]),
+    ];
+    for (entrypoint, options) in entrypoints {
+        let plan = Plan::new().with(["--entrypoint", entrypoint]).env("SEXTON_PRE_STOP_SLEEP", "500ms");
+        let command: Vec<String> = options.iter().map(|option| (*option).to_owned()).chain(record(15, 7)).collect();
+        let mut container = plan.start(&command);
+        container.wait_for_line("ready");
+        container.shutdown(|container| container.stop(&["-t", "20"])).took(SECOND / 2, SLACK);
+        assert_eq!(container.status(), 7, "{entrypoint} {options:?}");
+        let (stdout, _) = container.logged();
+        assert_eq!(stdout.matches("signal 15 ").count(), 1, "{entrypoint} {options:?}: {stdout}");
+    }
+}
+
+#[test]
+fn under_a_peers_name_the_exit_statuses_are_the_peers() {
+    for (entrypoint, command, status) in [
+        ("/bin/tini", &["--", "missing"][..], 127),
+        ("/bin/tini", &["-Z", "true"], 1),
+        ("/bin/tini", &["-e", "143", "--", "/probe", "die", "15"], 0),
+        ("/bin/dumb-init", &["/probe", "exit", "9"], 9),
+        ("/bin/catatonit", &["--", "missing"], 1),
+    ] {
+        let run = Plan::new().with(["--entrypoint", entrypoint]).finish(command);
+        assert_eq!(run.status, Some(status), "{entrypoint} {command:?}: {run:?}");
+    }
+}
+
 // Exit statuses
 
 #[test]
@@ -511,6 +548,8 @@ fn a_limit_on_processes_that_leaves_no_room_for_the_command_is_said() {
 fn a_command_that_is_killed_for_its_memory_ends_the_container_with_137() {
     // tail keeps the last line, and this one is without end.
     let run = Plan::new().with(["--memory=16m", "--memory-swap=16m"]).finish(["tail", "/dev/zero"]);
+    let told = "was killed by SIGKILL: the kernel ran out of memory for this container (limit 16 MiB, oom_kill 0 → 1)";
+    assert!(run.stderr.contains(told), "{run:?}");
     assert_eq!(run.status, Some(137), "{run:?}");
 }
 

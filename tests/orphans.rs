@@ -315,6 +315,49 @@ fn after_a_cancelled_job_no_process_is_left_and_its_output_ends() {
     }
 }
 
+/// Jenkins sends SIGTERM to every process of a job, leaves first.
+#[test]
+fn after_a_job_whose_every_process_was_told_nothing_is_left() {
+    let mut run = ci_job(&[]);
+    for _ in 0..3 {
+        run.wait_for_line("ready");
+    }
+    let left = harness::descendants(run.pid);
+    for pid in left.iter().rev() {
+        // It may have ended by now, as its parent may end it.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(*pid), nix::sys::signal::SIGTERM);
+    }
+    run.send(15);
+    run.status_within(Duration::from_secs(5));
+    wait_until("the whole job is gone", || !left.iter().any(|pid| is_alive(*pid)));
+}
+
+#[test]
+fn under_and_over_other_wrappers_everything_is_as_without_sexton() {
+    let (sexton, probe) = (sexton_binary(), probe_binary());
+    let (sexton, probe) = (sexton.display(), probe.display());
+    for (script, expected) in [
+        (format!("timeout 20 {sexton} -- {probe} exit 5; echo $?"), "5\n"),
+        (format!("{sexton} -- timeout 20 {probe} exit 5; echo $?"), "5\n"),
+        (format!("timeout 0.3 {sexton} -- sleep 60; echo $?"), "124\n"),
+        (format!("{sexton} -- timeout 0.3 sleep 60; echo $?"), "124\n"),
+        (format!("timeout -k 0.2 0.3 {sexton} --die-with-sexton -- {probe} ignore 15 >/dev/null; echo $?"), "137\n"),
+        (format!("{sexton} -- {sexton} -- {sexton} -- {probe} exit 5; echo $?"), "5\n"),
+        (format!("nohup {sexton} -- {probe} state 2>/dev/null | grep -c '^ignored .*[13579bdf]$'"), "1\n"),
+        (format!("setsid -w {sexton} -- {probe} exit 5; echo $?"), "5\n"),
+        (format!("seq 20 | xargs -P 4 -n 1 {sexton} -- echo | sort -n | tail -n 1"), "20\n"),
+        (format!("printf 'a\\nb\\n' | {sexton} -- cat | {sexton} -- wc -l"), "2\n"),
+        (format!("yes | {sexton} -- head -n 1"), "y\n"),
+        (format!("{sexton} -- yes | head -n 1"), "y\n"),
+        (format!("{sexton} -- sh -c 'echo out; echo err >&2' 2>&1 >/dev/null"), "err\n"),
+    ] {
+        for place in BOTH {
+            let (status, stdout, _) = Sexton::new(place).binary("/bin/sh").options(["-c", &script]).bare().finish();
+            assert_eq!((status, stdout.as_str()), (Status::Exited(0), expected), "{place:?}: {script}");
+        }
+    }
+}
+
 #[test]
 fn when_the_runner_itself_is_killed_nothing_of_its_job_is_left() {
     let script = format!(
