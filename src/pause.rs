@@ -13,7 +13,7 @@ pub fn run(config: &Config) -> u8 {
     if own_pid() != 1 {
         adopt_orphans(config);
     }
-    let parent = config.parent_death_signal.and_then(watch_parent);
+    let mut parent = config.parent_death_signal.and_then(watch_parent);
     close_all_but_stderr();
     leave_working_directory();
     // Nothing is forwarded, so SIGKILL can only be what the death of the parent stands for.
@@ -28,7 +28,7 @@ pub fn run(config: &Config) -> u8 {
             return 0;
         }
         while reap(config) == Reaping::More {}
-        next = inbox.wait(None).and_then(|received| match parent {
+        next = inbox.wait(None).and_then(|received| match &mut parent {
             Some((parent, _)) => parent.interpret(received),
             None => Some(received),
         });

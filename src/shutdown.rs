@@ -25,6 +25,9 @@ use crate::signal::{Received, Rewrites, Signal, SignalSet};
 /// SIGKILL. Two seconds, because a grace period of 8s then still fits into Docker's 10s.
 pub const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same stop signal from the same process within this time is one request.
+pub const ECHO: Duration = Duration::from_millis(100);
+
 /// What the shutdown does, fixed from the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -222,6 +225,7 @@ impl Machine {
                     self.state = State::Sleeping { until, held: received, deadline };
                 }
             }
+            State::Sleeping { held, until, .. } if self.is_echo(held, received, until, now) => {}
             State::Sleeping { held, deadline, .. } => {
                 self.state = State::Stopping { deadline };
                 // A held signal is like a pending one: a standard signal that comes again adds
@@ -236,6 +240,14 @@ impl Machine {
             State::Stopping { .. } | State::Killing { .. } => self.forward_stop(received, act),
             State::Done => {}
         }
+    }
+
+    /// timeout(1) sends its signal to its child, and then to its process group, in which the child
+    /// is: one request that arrives twice, and no wish to end the sleep.
+    fn is_echo(&self, held: Received, received: Received, until: Duration, now: Duration) -> bool {
+        let began = until.saturating_sub(self.policy.pre_stop_sleep);
+        let same = received.signal == held.signal && received.pid == held.pid && !received.is_queued();
+        same && received.pid != 0 && received.is_from_process() && now.saturating_sub(began) < ECHO
     }
 
     /// A stopped command cannot act on the stop signal before it goes on.

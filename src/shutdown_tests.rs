@@ -110,6 +110,30 @@ fn the_same_stop_signal_during_the_sleep_ends_it_and_is_forwarded_once() {
 }
 
 #[test]
+fn an_echo_of_the_stop_signal_does_not_end_the_sleep() {
+    let mut machine = Driven::new(5, 25);
+    machine.signal(0, TERM);
+    let echo = |machine: &mut Driven, received| {
+        let mut actions = Vec::new();
+        machine.0.handle(Event::Signal(received), Duration::from_millis(99), &mut |action| actions.push(action));
+        actions
+    };
+    assert_eq!(echo(&mut machine, from_somebody(TERM)), [], "the same process at once: one request");
+    assert_eq!(machine.0.wake_at(), Some(seconds(5)));
+    for other in [
+        Received { pid: 5, ..from_somebody(TERM) },
+        from_somebody(INT),
+        Received { code: libc::SI_QUEUE, ..from_somebody(TERM) },
+    ] {
+        assert_ne!(echo(&mut Driven(machine.0.clone()), other), [], "{other:?} is another request");
+    }
+    let mut from_outside = Driven::new(5, 25);
+    let engine = Received { pid: 0, ..from_somebody(TERM) };
+    from_outside.at(0, Event::Signal(engine));
+    assert_eq!(echo(&mut from_outside, engine), [Action::ForwardStop(engine)], "all that is outside has pid 0");
+}
+
+#[test]
 fn another_stop_signal_during_the_sleep_ends_it_and_both_are_forwarded_in_their_order() {
     let mut machine = Driven::new(5, 25);
     machine.signal(0, INT);
@@ -328,6 +352,9 @@ struct Onlooker {
     policy: Policy,
     now: Duration,
     first_stop: Option<Duration>,
+    first_signal: Option<Signal>,
+    /// What happens is the first stop signal once more.
+    echo: bool,
     stops: u32,
     stop_was_sent: bool,
     gone: Option<Duration>,
@@ -343,6 +370,8 @@ impl Onlooker {
             policy,
             now: Duration::ZERO,
             first_stop: None,
+            first_signal: None,
+            echo: false,
             stops: 0,
             stop_was_sent: false,
             gone: None,
@@ -351,6 +380,12 @@ impl Onlooker {
             over: false,
             stopped: false,
         }
+    }
+
+    /// Whether this stop signal, now, is taken for the first one once more.
+    fn echoes(&self, signal: Signal) -> bool {
+        let sleeps = self.first_stop.is_some() && !self.sleep_over();
+        sleeps && self.first_signal == Some(signal) && self.first_stop == Some(self.now)
     }
 
     /// The command's own exit, where it starts the shutdown of what it left.
@@ -452,6 +487,7 @@ impl Onlooker {
         let begins = count(&|action| matches!(action, Action::ShutdownBegins(_)));
         let first = matches!(step, Step::Stop | Step::OtherStop)
             && self.stops == 1
+            && !self.echo
             && !self.over
             && self.exit_that_stops().is_none();
         assert_eq!(begins, usize::from(first), "19. However many stop signals, there is one shutdown. {trail:?}");
@@ -465,6 +501,9 @@ impl Onlooker {
         if let (Some(deadline), false, None) = (self.deadline(), self.over, self.killed) {
             let wakes = machine.wake_at().is_some_and(|moment| moment <= deadline);
             assert!(wakes, "22. With a grace period the machine wakes up in time for its end. {trail:?}");
+        }
+        if self.echo {
+            assert!(actions.is_empty(), "24. The stop signal from the same process at once is one request. {trail:?}");
         }
         assert!(actions.len() <= 4, "23. No event leads to more than four actions. {trail:?}");
     }
@@ -500,8 +539,15 @@ fn explore(machine: &Machine, onlooker: &Onlooker, depth: usize, trail: &mut Vec
                 Event::Tick
             }
         };
+        onlooker.echo = match step {
+            Step::Stop => onlooker.echoes(TERM),
+            Step::OtherStop => onlooker.echoes(INT),
+            _ => false,
+        };
         match step {
+            _ if onlooker.echo => {}
             Step::Stop | Step::OtherStop if !onlooker.over => {
+                onlooker.first_signal.get_or_insert(if step == Step::Stop { TERM } else { INT });
                 onlooker.stops += 1;
                 onlooker.first_stop.get_or_insert(onlooker.now);
             }

@@ -17,9 +17,10 @@ use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal, become_subreaper,
-    close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_terminal, leave_working_directory,
-    monotonic_now, own_pid, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
+    Change, ChangeKind, GroupTold, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal,
+    become_subreaper, close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_terminal,
+    leave_working_directory, monotonic_now, own_pid, send, send_to_group, send_to_orphaned_group, stop_self,
+    suspend_self, unblock_stderr,
 };
 
 /// Starts the command, stays with it until its end, and returns sexton's exit status.
@@ -36,14 +37,17 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     let in_foreground = terminal.as_ref().filter(|terminal| terminal.is_ours());
     // A pipeline or a script in the foreground of a shell: ^C and ^Z are for all of it, and the
     // others would lose the terminal to a group of the command's own.
-    let shares_group = in_foreground.is_some() && !config.group && !leads_session() && is_one_of_several();
-    let handed_over = in_foreground.filter(|_| !shares_group);
+    let several = in_foreground.is_some() && !leads_session() && is_one_of_several();
+    let shares_group = several && !config.group;
+    let handed_over = in_foreground.filter(|_| !several);
     let pid = match launch(config, start, !shares_group, handed_over) {
         Ok(pid) => pid,
         Err(refusal) => {
             if let Some(terminal) = handed_over {
                 terminal.take_back(None);
             }
+            // It may have got the number of a stderr that is closed.
+            drop(terminal);
             let name = Name(config.command.first().unwrap_or_default());
             let facts = Facts::of("command_not_started").and_shown("command", &name);
             let status = config.statuses.in_place_of(refusal.status);
@@ -55,6 +59,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: handed_over.is_some(), shares_group };
     drop(terminal);
     close_all_but_stderr();
+    unblock_stderr();
     leave_working_directory();
     let command = Command { name: config.command.first().unwrap_or_default(), pid };
     let evidence = Evidence::new();
@@ -77,7 +82,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             ended: None,
             over: false,
             stop: None,
-            group_was_told: false,
+            group_was_told: None,
             killing: false,
         },
         strangers_left: false,
@@ -121,7 +126,7 @@ const STRANGERS: Duration = Duration::from_millis(100);
 
 impl Supervisor<'_> {
     /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.
-    fn until_the_end(&mut self, parent: Option<Parent>) -> u8 {
+    fn until_the_end(&mut self, mut parent: Option<Parent>) -> u8 {
         let mut inbox = Inbox::default();
         let mut children_changed = false;
         loop {
@@ -133,7 +138,11 @@ impl Supervisor<'_> {
                 Some(received) => {
                     // One that a process sent may stand for the kernel's, which merged with it.
                     children_changed |= received.signal == Signal::CHLD;
-                    if let Some(received) = parent.map_or(Some(received), |parent| parent.interpret(received)) {
+                    let meant = match &mut parent {
+                        Some(parent) => parent.interpret(received),
+                        None => Some(received),
+                    };
+                    if let Some(received) = meant {
                         self.signal(received);
                     }
                 }
@@ -169,7 +178,7 @@ impl Supervisor<'_> {
             sender_uid = received.uid;
             "received {} from {sender}", received.signal
         );
-        if received.signal == Signal::CONT {
+        if received.signal == Signal::CONT && self.hands.ended.is_none() {
             self.hands.job.continued(self.hands.command.pid);
         }
         let had_stop = self.hands.stop.is_some();
@@ -223,7 +232,7 @@ struct Hands<'a> {
     /// The first stop signal.
     stop: Option<Received>,
     /// A stop signal went to the whole process group of the command.
-    group_was_told: bool,
+    group_was_told: Option<GroupTold>,
     /// The grace period is over and all that is left is to be killed.
     killing: bool,
 }
@@ -257,6 +266,7 @@ impl Hands<'_> {
             ChangeKind::Stopped(signal) => return Some(Event::CommandStopped(signal)),
             ChangeKind::Continued => return Some(Event::CommandContinued),
         }
+        self.job.ended(self.command.pid);
         self.tell_end(change.kind);
         self.tell_zombies();
         Some(Event::CommandExited)
@@ -319,16 +329,17 @@ impl Hands<'_> {
                 }
             }
             Action::ForwardStop(received) => {
-                self.group_was_told |= self.config.group;
+                if self.config.group {
+                    self.group_was_told = Some(GroupTold::now(self.command.pid));
+                }
                 if self.forward(&received) {
                     self.evidence.forwarded(received, true);
                 }
             }
             Action::StopOrphans(received) => {
-                let spared = self.group_was_told.then_some(self.command.pid);
-                self.signal_others(&received, spared);
+                self.signal_others(&received, self.group_was_told);
                 if self.config.grace_period.is_none() {
-                    info!("without a grace period sexton waits for them for ever");
+                    info!("without a grace period sexton waits as long as any of them is left");
                 }
             }
             Action::Drop(received) => {
@@ -339,7 +350,7 @@ impl Hands<'_> {
             }
             Action::Continue => {
                 info!("{} is stopped and could not act on the stop signal: continuing it", self.command);
-                self.forward(&by_sexton(Signal::CONT));
+                self.continue_command();
             }
             Action::CommandStopped(signal) => {
                 info!(
@@ -347,7 +358,7 @@ impl Hands<'_> {
                     "{} was stopped by {signal}", self.command
                 );
                 if self.job.command_stopped(self.command.pid, signal) {
-                    self.forward(&by_sexton(Signal::CONT));
+                    self.continue_command();
                 }
             }
             Action::Kill => self.kill(),
@@ -378,11 +389,11 @@ impl Hands<'_> {
         );
     }
 
-    /// Sends a signal to all that is left, but for the process group `spared`.
-    fn signal_others(&self, received: &Received, spared: Option<i32>) {
+    /// Sends a signal to all that is left, but for those that had it with the command's group.
+    fn signal_others(&self, received: &Received, spared: Option<GroupTold>) {
         let signal = received.signal;
         match self.others.signal(received, spared) {
-            Ok(0) if spared.is_none() => debug!("nobody is left to be sent {signal}"),
+            Ok(0) => debug!("nobody is left to be sent {signal}"),
             Ok(count) => info!("sent {signal} to {count} processes that {} left", self.command),
             Err(NoProc) if self.job.is_init => {
                 // Without the means to tell one from the other: all that the kernel finds.
@@ -394,6 +405,12 @@ impl Hands<'_> {
                 warn!("there is no usable /proc: sent {signal} to the process group of {} alone", self.command);
             }
         }
+    }
+
+    /// What stopped the command may have stopped its whole process group.
+    fn continue_command(&self) {
+        let (pid, signal) = (self.command.pid, by_sexton(Signal::CONT));
+        let _ = if self.job.shares_group { send(pid, &signal) } else { send_to_group(pid, &signal) };
     }
 
     /// Returns whether it was sent.
@@ -428,10 +445,10 @@ impl Hands<'_> {
     /// The command is dead and not reaped yet, so its group is still its own. Each process of the
     /// group gets the stop signal once: now, unless it had it together with the command.
     fn stop_group(&mut self) {
-        if !self.group_was_told
+        if self.group_was_told.is_none()
             && let Some(signal) = self.config.rewrites.apply(Signal::TERM)
         {
-            self.group_was_told = true;
+            self.group_was_told = Some(GroupTold::now(self.command.pid));
             info!("{} is dead: {signal} to the rest of its process group", self.command);
             // Refused where there is nobody left, and that is well.
             let _ = send_to_group(self.command.pid, &by_sexton(signal));
@@ -440,7 +457,9 @@ impl Hands<'_> {
 
     fn send(&self, received: &Received) -> Result<(), SendError> {
         let pid = self.command.pid;
-        if self.config.group { send_to_group(pid, received) } else { send(pid, received) }
+        // The terminal stopped a whole process group, so who continues us continues all of it.
+        let continues = received.signal == Signal::CONT && self.job.has_terminal && !self.job.shares_group;
+        if self.config.group || continues { send_to_group(pid, received) } else { send(pid, received) }
     }
 
     fn kill(&mut self) {
@@ -570,7 +589,9 @@ impl Job {
 
     /// The command was stopped. Returns whether it is to go on at once.
     fn command_stopped(&self, command: i32, signal: Signal) -> bool {
-        let by_terminal = matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU);
+        // SIGSTOP is how some programs with the terminal to themselves suspend themselves.
+        let by_terminal = matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU)
+            || signal == Signal::STOP && self.handed_over && !self.is_init && Job::holds_terminal(command);
         if !self.has_terminal || !by_terminal {
             return false;
         }
@@ -579,18 +600,16 @@ impl Job {
             suspend_self(false);
             return false;
         }
-        if signal != Signal::TSTP && self.hand_over(command) {
+        let reads_or_writes = matches!(signal, Signal::TTIN | Signal::TTOU);
+        if reads_or_writes && self.hand_over(command) {
             // We came into the foreground without being told, as by `fg` for a job that runs.
             return true;
         }
-        if self.is_init {
-            // Behind PID 1 there is no shell that could ever continue it: without sexton the
-            // kernel would not have stopped it at all.
-            return signal == Signal::TSTP && self.handed_over;
-        }
-        // The shell that waits for us must see that its job has stopped.
-        suspend_self(true);
-        false
+        // The shell that waits for us must see that its job has stopped. Behind PID 1, and wherever
+        // sexton leads the session, there is no shell that could ever continue it: without sexton
+        // the kernel would not have stopped it at all.
+        let suspended = !self.is_init && suspend_self(true);
+        !suspended && self.handed_over && !reads_or_writes
     }
 
     /// sexton forwarded this signal, which a shell sends to stop a job: without a terminal of its
@@ -606,6 +625,10 @@ impl Job {
         if self.has_terminal && !self.is_init && !self.shares_group {
             self.hand_over(command);
         }
+    }
+
+    fn holds_terminal(command: i32) -> bool {
+        Terminal::controlling().is_some_and(|terminal| terminal.is_held_by(command))
     }
 
     fn hand_over(&self, command: i32) -> bool {

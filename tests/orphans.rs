@@ -74,6 +74,22 @@ fn npm_start_shuts_down_gracefully() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// A handler of the stop signal starts one more process and ends: it was not there to be told.
+#[test]
+fn what_was_started_after_the_group_was_told_is_told_too() {
+    for place in BOTH {
+        let options = [&STOP[..], &["--group"]].concat();
+        let script = "trap 'SERVER & ' TERM; echo armed; while read x; do :; done; exit 5";
+        let mut run = start(place, &options, "bash", script);
+        run.wait_for_line("armed");
+        run.send(15);
+        run.wait_for_line("ready");
+        drop(run.stdin.take());
+        assert_eq!(run.wait_for_line("clean"), "clean 1", "{place:?}");
+        assert_eq!(run.status_within(Duration::from_secs(15)), Status::Exited(5), "{place:?}");
+    }
+}
+
 #[test]
 fn without_group_the_orphans_are_told_when_the_command_is_gone() {
     for place in BOTH {
@@ -279,7 +295,10 @@ fn ci_job(options: &[&str]) -> Running {
     let options =
         [options, &["--orphans", "stop", "--grace-period", "4s", "--stop-signal", "INT", "--stop-signal", "TERM"]]
             .concat();
-    start(Place::Ordinary, &options, "bash", "SERVER & setsid SERVER & SERVER; true")
+    let script =
+        "SERVER & setsid SERVER & SERVER; true".replace("SERVER", &format!("{} server 200", probe_binary().display()));
+    // A runner makes a process group for each job, and signals it or its leader.
+    Sexton::new(Place::Ordinary).setup(["group"]).options(options).command(["bash", "-c", &script])
 }
 
 /// How runners cancel: which signals, to whom, and how long they wait.
@@ -297,7 +316,8 @@ fn after_a_cancelled_job_no_process_is_left_and_its_output_ends() {
             let left = harness::descendants(run.pid);
             assert!(left.len() >= 4, "{left:?}");
             let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(run.pid))).unwrap();
-            if to_group && group.as_raw() == run.pid {
+            assert_eq!(group.as_raw(), run.pid);
+            if to_group {
                 harness::kill(-run.pid, signal);
             } else {
                 run.send(signal);

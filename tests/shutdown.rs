@@ -74,9 +74,31 @@ fn a_second_stop_signal_ends_the_sleep() {
         wait_until("sexton took the first one", || {
             harness::is_waiting(run.pid) && run.proc_status("ShdPnd") == "0000000000000000"
         });
-        run.send(15);
+        // From another process: the same one twice at once would be an echo.
+        let sent = std::process::Command::new("kill").arg(run.pid.to_string()).status().unwrap();
+        assert!(sent.success());
         assert_eq!(run.recorded().signal, 15);
         assert_eq!(run.status(), Status::Exited(7));
+    }
+}
+
+/// timeout sends SIGTERM to its child, then to its process group, in which the child is.
+#[test]
+fn under_timeout_the_pre_stop_sleep_is_not_cut_short() {
+    for _ in 0..5 {
+        let (sexton, probe) = (harness::sexton_binary(), harness::probe_binary());
+        let script =
+            format!("timeout 0.3 {} --pre-stop-sleep 700ms -- {} record 15 0", sexton.display(), probe.display());
+        let mut run = Sexton::new(Place::Ordinary).binary("/bin/sh").options(["-c", &script]).bare();
+        let started = now();
+        run.line();
+        // timeout sends SIGCONT as well, which is forwarded at once.
+        let mut seen = run.recorded();
+        while seen.signal == libc::SIGCONT {
+            seen = run.recorded();
+        }
+        assert_eq!(seen.signal, 15);
+        assert!(seen.at - started >= Duration::from_millis(900), "{:?}", seen.at - started);
     }
 }
 

@@ -111,6 +111,20 @@ fn with_group_every_process_of_the_commands_group_gets_the_signal_once() {
     }
 }
 
+/// It left somebody in its old group, which is not empty therefore.
+#[test]
+fn with_group_a_command_that_went_to_another_group_gets_the_signal_too() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).options(["-g"]).probe(["moved", "record", "15", "7"]);
+        run.wait_for_line("ready");
+        for signal in [libc::SIGUSR1, 15] {
+            run.send(signal);
+            assert_eq!(run.recorded().signal, signal, "{place:?}");
+        }
+        assert_eq!(run.status(), Status::Exited(7));
+    }
+}
+
 #[test]
 fn without_group_the_main_process_alone_gets_the_signal() {
     for place in BOTH {

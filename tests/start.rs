@@ -161,6 +161,31 @@ fn the_death_of_the_parent_arrives_as_the_signal_asked_for() {
     assert_eq!(run.recorded().signal, 15);
 }
 
+/// The next parent, which adopted sexton, may die as well; and the kernel may have no room to note
+/// who the signal is from.
+#[test]
+fn the_death_of_a_parent_is_told_once_and_never_as_another_signal() {
+    for limit in ["", "ulimit -i 0; "] {
+        let (sexton, probe) = (sexton_binary(), probe_binary());
+        let (sexton, probe) = (sexton.display(), probe.display());
+        let inner = format!("{limit}{sexton} -p TERM -- {probe} record 10 7 & echo shell $$; read x; wait");
+        let mut run = Sexton::new(Place::Ordinary).command(["bash", "-c", &inner]);
+        let mut shell = None;
+        let mut recorder = None;
+        while shell.is_none() || recorder.is_none() {
+            let line = run.line();
+            shell = line.strip_prefix("shell ").map(|pid| pid.parse().unwrap()).or(shell);
+            recorder = line.strip_prefix("ready ").map(|pid| pid.parse().unwrap()).or(recorder);
+        }
+        // The shell's death makes the outer sexton the inner one's parent, and then it exits too.
+        harness::kill(shell.unwrap(), libc::SIGKILL);
+        assert_eq!(run.recorded().signal, 15, "{limit}");
+        assert_eq!(run.status(), Status::Exited(137));
+        harness::kill(recorder.unwrap(), 10);
+        assert_eq!(run.recorded().signal, 10, "{limit}");
+    }
+}
+
 #[test]
 fn a_parent_that_died_before_sexton_started_counts_too() {
     let words =

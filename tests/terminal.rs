@@ -202,6 +202,8 @@ fn a_pipeline_shares_the_terminal_and_control_c_reaches_each_process_once() {
         // The last of them reads from the terminal, as a pager does.
         let pager = "{ trap '' INT; read x </dev/tty; echo got-$x; cat; }";
         terminal.type_keys(&format!("{probe} record 2 0 | $SEXTON {probe} record 15 0 | {pager}\n"));
+        // What is typed ahead would be the shell's.
+        wait_until("the job has the foreground", || terminal.foreground() != run.pid);
         terminal.type_keys("it\n");
         terminal.wait_for("got-it");
         terminal.wait_for("ready ");
@@ -316,5 +318,141 @@ fn a_program_in_raw_mode_survives_suspend_and_resume() {
         terminal.wait_for("prompt> ");
         terminal.type_keys("exit 9\n");
         assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+    }
+}
+
+/// ^Z stops a whole process group: it is not enough to continue its leader.
+#[test]
+fn where_no_shell_could_continue_it_a_command_with_children_survives_control_z() {
+    // As PID 1, and as the leader of a session: `ssh -t host sexton …`, `docker exec -it`.
+    for place in BOTH {
+        for options in [&[][..], &["-g"]] {
+            let mut terminal = Terminal::open();
+            let mut run = Sexton::new(place)
+                .options(options)
+                .setup(["setsid", "terminal=0"])
+                .stdin(terminal.stdio())
+                .stdout(terminal.stdio())
+                .stderr(terminal.stdio())
+                .command(["sh", "-c", "cat; echo bye"]);
+            for round in 0..3 {
+                terminal.type_keys(&format!("line-{round}\n"));
+                terminal.wait_for(&format!("line-{round}\r\nline-{round}"));
+                terminal.type_keys("\u{1a}");
+                terminal.wait_for("^Z");
+            }
+            terminal.type_keys("last\n");
+            terminal.wait_for("last\r\nlast");
+            terminal.type_keys("\u{4}");
+            terminal.wait_for("bye");
+            assert_eq!(run.status(), Status::Exited(0), "{place:?} {options:?}");
+        }
+    }
+}
+
+#[test]
+fn fg_continues_the_children_of_the_command_too() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys("$SEXTON sh -c 'cat; echo by''e'\n");
+        terminal.wait_for_foreground("sh");
+        for round in 0..3 {
+            terminal.type_keys(&format!("line-{round}\n"));
+            terminal.wait_for(&format!("line-{round}\r\nline-{round}"));
+            terminal.type_keys("\u{1a}");
+            terminal.wait_for("Stopped");
+            terminal.wait_for("prompt> ");
+            terminal.type_keys("fg\n");
+            wait_until("the job has the foreground", || terminal.foreground() != run.pid);
+        }
+        terminal.type_keys("last\n");
+        terminal.wait_for("last\r\nlast");
+        terminal.type_keys("\u{4}");
+        terminal.wait_for("bye");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+    }
+}
+
+#[test]
+fn a_command_that_suspends_itself_gives_the_prompt_back() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys("$SEXTON sh -c 'kill -STOP $$; echo goes''-on'\n");
+        terminal.wait_for("Stopped");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("fg\n");
+        terminal.wait_for("goes-on");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+    }
+}
+
+#[test]
+fn in_the_background_of_a_script_it_leaves_the_terminal_to_the_script() {
+    for option in ["", "-g"] {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, SHELLS[0]);
+        let script = format!("$SEXTON {option} sleep 600 & echo rea''dy; read x; echo got-$x; kill $!; wait");
+        terminal.type_keys(&format!("bash -c \"{}\"\n", script.replace('$', "\\$")));
+        terminal.wait_for("ready");
+        terminal.type_keys("it\n");
+        terminal.wait_for("got-it");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        assert_eq!(run.status(), Status::Exited(9), "{option}");
+    }
+}
+
+#[test]
+fn with_group_a_command_of_a_script_may_read_and_the_script_after_it() {
+    let mut terminal = Terminal::open();
+    let mut run = shell_on_terminal(&mut terminal, SHELLS[0]);
+    terminal.type_keys("sh -c '$SEXTON -g sh -c \"read y; echo first-\\$y\"; read x; echo second-$x'\n");
+    wait_until("the job has the foreground", || terminal.foreground() != run.pid);
+    terminal.type_keys("one\n");
+    terminal.wait_for("first-one");
+    terminal.type_keys("two\n");
+    terminal.wait_for("second-two");
+    terminal.wait_for("prompt> ");
+    terminal.type_keys("exit 9\n");
+    assert_eq!(run.status(), Status::Exited(9));
+}
+
+#[test]
+fn while_orphans_are_waited_for_control_c_reaches_them() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys(&format!(
+            "$SEXTON --orphans wait -- sh -c 'setsid {} record 2 0 & exit 0'\n",
+            probe_binary().display()
+        ));
+        terminal.wait_for("ready");
+        terminal.type_until("\u{3}", "signal 2 ");
+        terminal.wait_for("prompt> ");
+        terminal.type_keys("exit 9\n");
+        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+    }
+}
+
+/// The log driver of `docker run -t` is stuck: nobody reads the terminal any more.
+#[test]
+fn a_terminal_that_nobody_reads_does_not_keep_the_stop_signal_out() {
+    for place in BOTH {
+        let stuck = Terminal::open();
+        let mut run = Sexton::new(place).options(["-vv"]).stderr(stuck.stdio()).probe(["record", "15", "7"]);
+        run.line();
+        for _ in 0..1000 {
+            run.send(libc::SIGUSR1);
+            assert_eq!(run.recorded().signal, libc::SIGUSR1);
+        }
+        run.send(15);
+        assert_eq!(run.recorded().signal, 15);
+        assert_eq!(run.status(), Status::Exited(7), "{place:?}");
     }
 }

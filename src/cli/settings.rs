@@ -184,7 +184,8 @@ pub(super) static SETTINGS: [Setting; 16] = [
         kind: Kind::Value,
         heading: SIGNALS,
         help: "Act as if SIGNAL had come when the parent process of sexton dies",
-        more: "A parent that is dead already counts too; one of its threads does not.",
+        more: "A parent that is dead already counts too, unless another one of the same session has\n\
+               adopted sexton since; the end of a mere thread of the parent does not.",
         apply: |config, values| {
             config.parent_death_signal = Some(one(values, signal)?);
             Ok(())
@@ -198,7 +199,8 @@ pub(super) static SETTINGS: [Setting; 16] = [
         kind: Kind::Switch,
         heading: PROCESSES,
         help: "Have the kernel kill the command if sexton itself is killed",
-        more: "As PID 1 it does so anyway, with all that is in the container.",
+        more: "As PID 1 it does so anyway, with all that is in the container. A command that changes\n\
+               its user undoes it.",
         apply: |config, values| {
             config.die_with_sexton = one(values, switch)?;
             Ok(())
@@ -456,8 +458,10 @@ fn unknown_variable(name: &[u8]) -> String {
     let name = quoted(name);
     let name = name.trim_matches('"');
     match nearest {
-        Some((_, nearest)) => format!("the variable {name} means nothing to sexton; did you mean {nearest}?"),
-        None => format!("the variable {name} means nothing to sexton"),
+        Some((similarity, nearest)) if similarity > 0.8 => {
+            format!("the variable {name} means nothing to sexton; did you mean {nearest}?")
+        }
+        _ => format!("the variable {name} means nothing to sexton; sexton --help lists those that do"),
     }
 }
 

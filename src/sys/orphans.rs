@@ -7,10 +7,12 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::time::{ClockId, clock_gettime};
 
 use super::process::own_pid;
 use super::signals::{SendError, kill, kill_by_pidfd, send};
@@ -68,6 +70,33 @@ pub struct Process {
     /// `R`, `S`, `D`, `T`, `Z`…
     pub state: u8,
     name: [u8; 16],
+    /// When it started: hundredths of a second since boot.
+    start: u64,
+}
+
+/// The process group of the command got the stop signal together with it, at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupTold {
+    group: i32,
+    /// Hundredths of a second since boot.
+    at: u64,
+    /// The last pid there was, to tell who came later in the same hundredth.
+    last_pid: i32,
+}
+
+impl GroupTold {
+    /// Just now.
+    pub fn now(group: i32) -> GroupTold {
+        let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+        let at = u64::try_from(since_boot.as_millis() / 10).unwrap_or(u64::MAX);
+        GroupTold { group, at, last_pid: last_pid().unwrap_or(i32::MAX) }
+    }
+
+    /// Whether this process was in the group by then, and no handler of that very signal started it.
+    fn has(&self, process: &Process) -> bool {
+        let was_there = process.start < self.at || process.start == self.at && process.pid <= self.last_pid;
+        process.group == self.group && was_there
+    }
 }
 
 impl Process {
@@ -150,20 +179,21 @@ impl Others {
         self.is_init && asked == -1 && Errno::last() == Errno::ESRCH
     }
 
-    /// Sends each of them this signal once, those of the process group `spared` left out, and
+    /// Sends each of them this signal once, those left out that had it with the command's group, and
     /// SIGCONT to those that are stopped and could not act on it. Repeats until nobody new is
     /// found. Returns how many were signalled.
     ///
     /// # Errors
     ///
     /// Without a usable `/proc`, and then nobody was.
-    pub fn signal(self, received: &Received, spared: Option<i32>) -> Result<usize, NoProc> {
+    pub fn signal(self, received: &Received, spared: Option<GroupTold>) -> Result<usize, NoProc> {
         self.forget();
         let mut total = 0;
         for _ in 0..PASSES {
             let mut found = 0;
             self.pass(|process| {
-                if !process.is_zombie() && Some(process.group) != spared && SIGNALLED.add(process.pid) {
+                let had_it = spared.is_some_and(|told| told.has(process));
+                if !process.is_zombie() && !had_it && SIGNALLED.add(process.pid) {
                     found += usize::from(send_to(process, received).is_ok());
                     if process.is_stopped() {
                         let _ = send_to(process, &Received { signal: Signal::CONT, code: libc::SI_USER, ..*received });
@@ -254,10 +284,11 @@ fn send_to(process: &Process, received: &Received) -> Result<(), SendError> {
     if process.parent == ours || ours == 1 {
         return send(process.pid, received);
     }
-    let still_the_same = || read_process(process.pid).is_some_and(|now| now.name == process.name);
+    // If it cannot be seen it is gone, and its pidfd says so, or there is no descriptor left.
+    let still_the_same = || read_process(process.pid).is_none_or(|now| now.start == process.start);
     match kill_by_pidfd(process.pid, received, still_the_same) {
-        // An old kernel or a seccomp profile: the pid was there a moment ago.
-        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL) => {
+        // An old kernel, a seccomp profile, no descriptor left: the pid was there a moment ago.
+        Err(Errno::ENOSYS | Errno::EPERM | Errno::EINVAL | Errno::EMFILE | Errno::ENFILE) => {
             kill(process.pid, received.signal).map_err(SendError::Refused)
         }
         done => done.map_err(SendError::Refused),
@@ -320,12 +351,20 @@ pub fn process(pid: i32) -> Option<Process> {
     read_process(pid).filter(|_| pid > 0 && shows_our_namespace())
 }
 
+/// The pid that was given out last in our namespace: the last word of /proc/loadavg (proc(5)).
+fn last_pid() -> Option<i32> {
+    let file = open(c"/proc/loadavg", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let mut text = [0; 128];
+    let length = nix::unistd::read(&file, &mut text).ok()?;
+    std::str::from_utf8(&text[..length]).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
 /// Looks at `/proc/PID/stat`; `None` when there is no such process any more.
 fn read_process(pid: i32) -> Option<Process> {
     let mut path = [0; 32];
     std::io::Write::write_fmt(&mut &mut path[..], format_args!("/proc/{pid}/stat\0")).ok()?;
     let file = open(CStr::from_bytes_until_nul(&path).ok()?, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-    let mut stat = [0; 256];
+    let mut stat = [0; 512];
     let length = nix::unistd::read(&file, &mut stat).ok()?;
     parse_stat(&stat[..length])
 }
@@ -342,7 +381,10 @@ fn parse_stat(stat: &[u8]) -> Option<Process> {
     let mut fields = stat.get(closing + 1..)?.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
     let state = *fields.next()?.first()?;
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
-    Some(Process { pid, parent: number()?, group: number()?, session: number()?, state, name })
+    let (parent, group, session) = (number()?, number()?, number()?);
+    // Fields 7 to 21 are of no interest here.
+    let start = fields.nth(15).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0);
+    Some(Process { pid, parent, group, session, state, name, start })
 }
 
 #[cfg(test)]

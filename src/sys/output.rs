@@ -1,9 +1,11 @@
 //! Writing to stdout, and to stderr without ever waiting for whoever reads it.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
 
 const STDOUT: i32 = 1;
 const STDERR: i32 = 2;
@@ -45,6 +47,24 @@ pub fn write_stderr(bytes: &[u8]) -> Result<(), Errno> {
         return Err(Errno::EAGAIN);
     }
     nix::unistd::write(stderr, bytes).map(drop)
+}
+
+/// Makes sure that a terminal as stderr does not block us either: it knows no RWF_NOWAIT, and has
+/// room, poll(2) says, as soon as there is room for one byte.
+///
+/// So it is opened once more, without blocking, for sexton alone; the command has its own. To be
+/// called when the command runs.
+pub fn unblock_stderr() {
+    // SAFETY: only asked whether it is a terminal; a closed one answers EBADF.
+    let stderr = unsafe { BorrowedFd::borrow_raw(STDERR) };
+    if !nix::unistd::isatty(stderr).unwrap_or(false) {
+        return;
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    if let Ok(terminal) = open(c"/proc/self/fd/2", flags, Mode::empty()) {
+        // SAFETY: both are ours alone by now.
+        unsafe { libc::dup2(terminal.as_raw_fd(), STDERR) };
+    }
 }
 
 fn write_nowait(bytes: &[u8]) -> Result<(), Errno> {

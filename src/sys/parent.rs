@@ -19,6 +19,8 @@ const WAKE_UP: Signal = Signal::new(32).unwrap();
 pub struct Parent {
     pid: i32,
     signal: Signal,
+    /// Its death has been told.
+    told: bool,
 }
 
 impl Parent {
@@ -33,19 +35,25 @@ impl Parent {
         let pid = getppid().as_raw();
         // SAFETY: takes integers.
         Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, WAKE_UP.number(), 0, 0, 0) })?;
-        let parent = Parent { pid, signal };
-        Ok((parent, parent.is_another() || was_adopted(pid)))
+        let told = getppid().as_raw() != pid || was_adopted(pid);
+        Ok((Parent { pid, signal, told }, told))
     }
 
-    /// What a received signal means: `None` when it is the kernel's word about a mere thread.
-    pub fn interpret(&self, received: Received) -> Option<Received> {
-        let from_parent = received.code == libc::SI_USER && received.pid == self.pid;
-        if received.signal != WAKE_UP || !from_parent {
+    /// What a received signal means: `None` when it is the kernel's word about a mere thread, or
+    /// about one of those that adopted us since.
+    ///
+    /// Its sender does not tell: it is 0 when the kernel has no room to note it (sigqueue(3)), and
+    /// a later parent's when that one dies.
+    pub fn interpret(&mut self, received: Received) -> Option<Received> {
+        if received.signal != WAKE_UP || received.code != libc::SI_USER {
             return Some(received);
         }
         // A parent outside our PID namespace is 0 before its death and after (getppid(2)): there the
         // kernel's word has to do.
-        (self.is_another() || self.pid == 0).then(|| self.death(received))
+        let is_gone = self.is_another() || self.pid == 0;
+        let news = is_gone && !self.told;
+        self.told |= news;
+        news.then(|| self.death(received))
     }
 
     /// The signal that the user asked for, from the parent.

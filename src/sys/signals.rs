@@ -8,6 +8,7 @@ use std::ptr;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::unistd::Pid;
 
 use super::first;
 use super::process::own_pid;
@@ -169,15 +170,18 @@ pub fn send(pid: i32, received: &Received) -> Result<(), SendError> {
     without_value(sent, || kill(pid, received.signal))
 }
 
-/// Sends a signal to the process group of a child of ours; to the child alone when the group is
-/// empty because the child went to another one.
+/// Sends a signal to the process group that a child of ours leads, and to the child itself if it
+/// went to another one.
 ///
 /// # Errors
 ///
 /// As [`send`]; `Refused(EPERM)` only when no process of the group may be signalled.
 pub fn send_to_group(pid: i32, received: &Received) -> Result<(), SendError> {
+    // A command that went to another group is not reached with its own, where it may have left others.
+    let has_left = || nix::unistd::getpgid(Some(Pid::from_raw(pid))) != Ok(Pid::from_raw(pid));
     let plain = || match kill(-pid, received.signal) {
         Err(Errno::ESRCH) => kill(pid, received.signal),
+        done if has_left() => kill(pid, received.signal).and(done),
         done => done,
     };
     if !received.is_queued() {
@@ -196,7 +200,10 @@ pub fn send_to_group(pid: i32, received: &Received) -> Result<(), SendError> {
             libc::syscall(libc::SYS_pidfd_send_signal, pidfd, number, &raw const info, PIDFD_SIGNAL_PROCESS_GROUP)
         };
     }
-    let result = without_value(sent, plain);
+    let mut result = without_value(sent, plain);
+    if sent >= 0 && has_left() {
+        result = send(pid, received);
+    }
     if pidfd >= 0 {
         // SAFETY: the descriptor was opened above and nobody else has it.
         unsafe { libc::close(pidfd as i32) };
@@ -275,13 +282,24 @@ pub(super) fn kill(pid: i32, signal: Signal) -> Result<(), Errno> {
 ///
 /// Returns once somebody continues us, or at once when the kernel will not stop us: for an
 /// orphaned process group, which nobody could continue, SIGTSTP does nothing (setpgid(2)).
-pub fn suspend_self(group: bool) {
+///
+/// Returns whether we were stopped: then what continued us is pending.
+pub fn suspend_self(group: bool) -> bool {
     let target = if group { 0 } else { own_pid() };
     if kill(target, Signal::TSTP).is_ok() {
         // Taken while it is unblocked, on the way out of the system call.
         set_mask(SignalSet::of(Signal::TSTP).complement());
         set_mask(SignalSet::ALL);
     }
+    pending().contains(Signal::CONT)
+}
+
+/// What has come and was not asked for yet.
+fn pending() -> SignalSet {
+    let mut set = 0_u64;
+    // SAFETY: the set is SET_SIZE bytes, as the call is told.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut set, SET_SIZE) };
+    SignalSet::from_bits(set)
 }
 
 /// Stops sexton itself; returns once somebody continues us, or at once as PID 1, which the kernel

@@ -46,6 +46,11 @@ impl Terminal {
         self.foreground() == Some(getpgrp())
     }
 
+    /// Whether this process group is in the foreground.
+    pub fn is_held_by(&self, group: i32) -> bool {
+        self.foreground().is_some_and(|foreground| foreground.as_raw() == group)
+    }
+
     /// Puts the process group of this child into the foreground.
     ///
     /// # Errors

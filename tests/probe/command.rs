@@ -144,6 +144,20 @@ pub fn zombies(count: i32) -> i32 {
     0
 }
 
+/// `moved WORD...`: leaves a child in its process group, goes to its parent's, and goes on as
+/// `probe WORD...`.
+pub fn moved(rest: &[OsString]) -> i32 {
+    if unsafe { libc::fork() } == 0 {
+        loop {
+            unsafe { libc::pause() };
+        }
+    }
+    if unsafe { libc::setpgid(0, libc::getpgid(libc::getppid())) } != 0 {
+        return 97;
+    }
+    record(&rest[1..])
+}
+
 /// `orphaned PROGRAM...`: executes the program once its parent, a session leader, is dead.
 pub fn orphaned(program: &[OsString]) -> i32 {
     use std::os::unix::process::CommandExt;

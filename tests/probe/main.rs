@@ -33,6 +33,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "ignore" => command::ignore(rest),
         "orphans" => command::orphans(command::number(rest, 0), command::number(rest, 1)),
         "zombies" => command::zombies(command::number(rest, 0)),
+        "moved" => command::moved(rest),
         "orphaned" => command::orphaned(rest),
         "server" => command::server(command::number(rest, 0)),
         "sleepers" => command::sleepers(command::number(rest, 0)),
