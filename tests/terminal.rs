@@ -111,6 +111,16 @@ fn shell_on_terminal(terminal: &mut Terminal, shell: &[&str]) -> Running {
     run
 }
 
+/// Waits until no process of the job runs any more: one that was not stopped yet could still take
+/// what is typed next.
+#[track_caller]
+fn wait_until_stopped(shell: &Running) {
+    wait_until("the whole job is stopped", || {
+        let job = harness::descendants(shell.pid);
+        job.iter().all(|pid| harness::proc_status(*pid, "State").is_none_or(|state| state.starts_with('T')))
+    });
+}
+
 const SHELLS: [&[&str]; 2] = [&["bash", "--norc", "--noprofile", "-i"], &["dash", "-i"]];
 
 #[test]
@@ -129,6 +139,7 @@ fn control_z_gives_the_prompt_back_and_fg_and_bg_continue_the_command() {
             terminal.type_keys("jobs\n");
             terminal.wait_for("Stopped");
             terminal.wait_for("prompt> ");
+            wait_until_stopped(&run);
             terminal.type_keys("fg\n");
             terminal.wait_for_foreground("cat");
         }
@@ -264,6 +275,7 @@ fn control_z_stops_a_whole_pipeline_and_fg_continues_it() {
             terminal.type_keys("\u{1a}");
             terminal.wait_for("Stopped");
             terminal.wait_for("prompt> ");
+            wait_until_stopped(&run);
             terminal.type_keys("fg\n");
             wait_until("the job has the foreground", || terminal.foreground() != run.pid);
         }
@@ -363,6 +375,7 @@ fn fg_continues_the_children_of_the_command_too() {
             terminal.type_keys("\u{1a}");
             terminal.wait_for("Stopped");
             terminal.wait_for("prompt> ");
+            wait_until_stopped(&run);
             terminal.type_keys("fg\n");
             wait_until("the job has the foreground", || terminal.foreground() != run.pid);
         }
