@@ -355,8 +355,8 @@ fn docker_run_and_docker_wait_see_the_same_status() {
         // The engine puts it there, and it is not executable.
         (&["/etc/hosts"], 126, "it is not executable"),
         (&["/bin"], 126, "directory"),
-        (&["sh", "-c", "kill -KILL $$"], 137, ""),
-        (&["/probe", "die", "15"], 143, ""),
+        (&["sh", "-c", "kill -KILL $$"], 137, "was killed by SIGKILL, which sexton did not send"),
+        (&["/probe", "die", "15"], 143, "was killed by SIGTERM"),
     ];
     for (command, status, said) in cases {
         let run = Plan::new().finish(command);
