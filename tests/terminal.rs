@@ -94,11 +94,11 @@ fn as_pid_1_control_z_does_not_hang_the_container() {
 }
 
 /// An interactive shell that runs sexton as a job.
-fn shell_on_terminal(terminal: &mut Terminal, shell: &[&str]) -> Running {
-    let sexton = sexton_binary();
+fn shell_on_terminal(terminal: &mut Terminal, shell: Shell) -> Running {
+    let sexton = format!("{} --dialect {}", sexton_binary().display(), shell.dialect);
     let run = Sexton::new(Place::Ordinary)
-        .binary(format!("/bin/{}", shell[0]))
-        .options(&shell[1..])
+        .binary(format!("/bin/{}", shell.argv[0]))
+        .options(&shell.argv[1..])
         .setup(["setsid", "terminal=0"])
         .env("TERM", "dumb")
         .env("SEXTON", &sexton)
@@ -121,7 +121,25 @@ fn wait_until_stopped(shell: &Running) {
     });
 }
 
-const SHELLS: [&[&str]; 2] = [&["bash", "--norc", "--noprofile", "-i"], &["dash", "-i"]];
+/// A shell, and the command line that sexton speaks in it. dumb-init's own session has no part in a
+/// shell's job control.
+#[derive(Clone, Copy, Debug)]
+struct Shell {
+    argv: &'static [&'static str],
+    dialect: &'static str,
+}
+
+const BASH: &[&str] = &["bash", "--norc", "--noprofile", "-i"];
+const DASH: &[&str] = &["dash", "-i"];
+
+const SHELLS: [Shell; 6] = [
+    Shell { argv: BASH, dialect: "native" },
+    Shell { argv: DASH, dialect: "native" },
+    Shell { argv: BASH, dialect: "tini" },
+    Shell { argv: DASH, dialect: "tini" },
+    Shell { argv: BASH, dialect: "catatonit" },
+    Shell { argv: DASH, dialect: "catatonit" },
+];
 
 #[test]
 fn control_z_gives_the_prompt_back_and_fg_and_bg_continue_the_command() {

@@ -236,6 +236,11 @@ fn an_unknown_variable_is_a_warning_with_the_nearest_name() {
         let warnings = config(&["x"], &[&format!("{given}=1")]).warnings;
         assert_eq!(warnings, [format!("the variable {given} means nothing to sexton; did you mean {nearest}?")]);
     }
+    let far = config(&["x"], &["SEXTON_HOME=1"]).warnings;
+    assert!(
+        far[0].starts_with("the variable SEXTON_HOME means nothing to sexton; the nearest that does is SEXTON_"),
+        "{far:?}"
+    );
 }
 
 #[test]

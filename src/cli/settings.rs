@@ -461,7 +461,10 @@ fn unknown_variable(name: &[u8]) -> String {
         Some((similarity, nearest)) if similarity > 0.8 => {
             format!("the variable {name} means nothing to sexton; did you mean {nearest}?")
         }
-        _ => format!("the variable {name} means nothing to sexton; sexton --help lists those that do"),
+        Some((_, nearest)) => {
+            format!("the variable {name} means nothing to sexton; the nearest that does is {nearest}")
+        }
+        None => format!("the variable {name} means nothing to sexton"),
     }
 }
 
