@@ -169,6 +169,9 @@ fn control_z_gives_the_prompt_back_and_fg_and_bg_continue_the_command() {
         wait_until("the shell keeps the foreground", || terminal.foreground() == run.pid);
         terminal.type_keys("echo still-$((40+2))\n");
         terminal.wait_for("still-42");
+        // It reads, and so it is stopped; a shell that brings it forward at that very moment would see
+        // it stop once more.
+        wait_until_stopped(&run);
         terminal.type_keys("fg\n");
         terminal.wait_for_foreground("cat");
         terminal.type_keys("last\n");
@@ -191,6 +194,9 @@ fn in_the_background_the_command_leaves_the_terminal_to_the_shell_and_can_be_bro
         assert_eq!(terminal.foreground(), run.pid);
         terminal.type_keys("echo still-$((40+2))\n");
         terminal.wait_for("still-42");
+        // It reads, and so it is stopped; a shell that brings it forward at that very moment would see
+        // it stop once more.
+        wait_until_stopped(&run);
         terminal.type_keys("fg\n");
         terminal.wait_for_foreground("cat");
         terminal.type_keys("hello\n");
