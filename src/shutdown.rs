@@ -49,7 +49,7 @@ impl Policy {
         let stops = self.stop_signals;
         let signal =
             if stops.contains(Signal::TERM) { Signal::TERM } else { stops.iter().next().unwrap_or(Signal::TERM) };
-        Received { signal, code: libc::SI_USER, pid: 0, uid: 0, value: 0 }
+        Received::sent_by(0, signal)
     }
 }
 

@@ -59,6 +59,11 @@ impl Signal {
         self.number() >= 32
     }
 
+    /// Whether it is one of those by which a terminal stops a job (termios(3)).
+    pub fn is_terminal_stop(self) -> bool {
+        matches!(self, Signal::TSTP | Signal::TTIN | Signal::TTOU)
+    }
+
     /// Whether the kernel never lets a process catch it (SIGKILL, SIGSTOP).
     pub fn is_uncatchable(self) -> bool {
         self == Signal::KILL || self == Signal::STOP
@@ -256,6 +261,11 @@ pub struct Received {
 }
 
 impl Received {
+    /// One that the process with this pid sent by kill(2), or sexton does in its place.
+    pub const fn sent_by(pid: i32, signal: Signal) -> Received {
+        Received { signal, code: libc::SI_USER, pid, uid: 0, value: 0 }
+    }
+
     /// Whether a process queued it with a value (sigqueue(3)).
     pub fn is_queued(&self) -> bool {
         self.code == libc::SI_QUEUE

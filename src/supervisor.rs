@@ -198,7 +198,7 @@ impl Supervisor<'_> {
         let more = reaper.collect(|change| {
             trace!(event = "process_changed", pid = change.pid; "process {} {}", change.pid, What(change.kind));
             if let Some(event) = self.hands.see(change) {
-                self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
+                self.event(event);
             }
         });
         if more == Reaping::Nothing && self.hands.killing {
@@ -543,7 +543,10 @@ impl Hands<'_> {
 
     /// Leaves things as they were found, and says how the command ended.
     fn leave(&self) -> u8 {
-        self.job.ended(self.command.pid);
+        if self.ended.is_none() {
+            // It is left behind, and `see` had no end of it to see.
+            self.job.ended(self.command.pid);
+        }
         let status = self.own_status();
         if self.config.expected_exits.contains(status) || (self.config.ok_after_stop && self.was_stopped_well(status)) {
             return 0;
@@ -567,7 +570,7 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 fn by_sexton(signal: Signal) -> Received {
-    Received { signal, code: libc::SI_USER, pid: own_pid(), uid: 0, value: 0 }
+    Received::sent_by(own_pid(), signal)
 }
 
 /// sexton as a part of a terminal's job control.
@@ -590,7 +593,7 @@ impl Job {
     /// The command was stopped. Returns whether it is to go on at once.
     fn command_stopped(&self, command: i32, signal: Signal) -> bool {
         // SIGSTOP is how some programs with the terminal to themselves suspend themselves.
-        let by_terminal = matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU)
+        let by_terminal = signal.is_terminal_stop()
             || signal == Signal::STOP && self.handed_over && !self.is_init && Job::holds_terminal(command);
         if !self.has_terminal || !by_terminal {
             return false;
@@ -615,7 +618,7 @@ impl Job {
     /// sexton forwarded this signal, which a shell sends to stop a job: without a terminal of its
     /// own the command is out of that shell's sight, but sexton is not.
     fn forwarded(&self, signal: Signal) {
-        if !self.has_terminal && !self.is_init && matches!(signal, Signal::TSTP | Signal::TTIN | Signal::TTOU) {
+        if !self.has_terminal && !self.is_init && signal.is_terminal_stop() {
             stop_self();
         }
     }

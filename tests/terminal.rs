@@ -111,6 +111,13 @@ fn shell_on_terminal(terminal: &mut Terminal, shell: Shell) -> Running {
     run
 }
 
+/// Ends the shell by its own means: it has the terminal, and is as it was.
+#[track_caller]
+fn leave(terminal: &mut Terminal, shell: &mut Running, how: Shell) {
+    terminal.type_keys("exit 9\n");
+    assert_eq!(shell.status(), Status::Exited(9), "{how:?}");
+}
+
 /// Waits until no process of the job runs any more: one that was not stopped yet could still take
 /// what is typed next.
 #[track_caller]
@@ -251,8 +258,7 @@ fn a_pipeline_shares_the_terminal_and_control_c_reaches_each_process_once() {
         assert_eq!(between.matches("signal").count(), 1, "{between}");
         harness::kill(command, 15);
         terminal.wait_for("prompt> ");
-        terminal.type_keys("exit 9\n");
-        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+        leave(&mut terminal, &mut run, shell);
     }
 }
 
@@ -277,8 +283,7 @@ fn in_a_script_control_c_ends_the_script_and_the_command_gets_it_once() {
         terminal.type_keys("echo the''-end\n");
         let rest = terminal.wait_for("the-end");
         assert!(!rest.contains("goes-on"), "{rest}");
-        terminal.type_keys("exit 9\n");
-        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+        leave(&mut terminal, &mut run, shell);
     }
 }
 
@@ -307,8 +312,7 @@ fn control_z_stops_a_whole_pipeline_and_fg_continues_it() {
         terminal.wait_for("by");
         terminal.type_keys("\u{4}");
         terminal.wait_for("prompt> ");
-        terminal.type_keys("exit 9\n");
-        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+        leave(&mut terminal, &mut run, shell);
     }
 }
 
@@ -352,8 +356,7 @@ fn a_program_in_raw_mode_survives_suspend_and_resume() {
         terminal.type_keys("q");
         terminal.wait_for("out");
         terminal.wait_for("prompt> ");
-        terminal.type_keys("exit 9\n");
-        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+        leave(&mut terminal, &mut run, shell);
     }
 }
 
@@ -408,8 +411,7 @@ fn fg_continues_the_children_of_the_command_too() {
         terminal.type_keys("\u{4}");
         terminal.wait_for("bye");
         terminal.wait_for("prompt> ");
-        terminal.type_keys("exit 9\n");
-        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+        leave(&mut terminal, &mut run, shell);
     }
 }
 
@@ -424,8 +426,7 @@ fn a_command_that_suspends_itself_gives_the_prompt_back() {
         terminal.type_keys("fg\n");
         terminal.wait_for("goes-on");
         terminal.wait_for("prompt> ");
-        terminal.type_keys("exit 9\n");
-        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+        leave(&mut terminal, &mut run, shell);
     }
 }
 
@@ -472,8 +473,7 @@ fn while_orphans_are_waited_for_control_c_reaches_them() {
         terminal.wait_for("ready");
         terminal.type_until("\u{3}", "signal 2 ");
         terminal.wait_for("prompt> ");
-        terminal.type_keys("exit 9\n");
-        assert_eq!(run.status(), Status::Exited(9), "{shell:?}");
+        leave(&mut terminal, &mut run, shell);
     }
 }
 

@@ -244,8 +244,7 @@ impl Others {
                     }
                 } else if !process.is_zombie() && SIGNALLED.add(process.pid) {
                     found = true;
-                    let received = Received { signal, code: libc::SI_USER, pid: ours, uid: 0, value: 0 };
-                    let _ = send_to(process, &received);
+                    let _ = send_to(process, &Received::sent_by(ours, signal));
                 }
             })?;
             if !found {

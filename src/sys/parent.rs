@@ -58,7 +58,7 @@ impl Parent {
 
     /// The signal that the user asked for, from the parent.
     pub fn death_notice(&self) -> Received {
-        self.death(Received { signal: self.signal, code: libc::SI_USER, pid: self.pid, uid: 0, value: 0 })
+        Received::sent_by(self.pid, self.signal)
     }
 
     fn death(&self, received: Received) -> Received {
