@@ -10,7 +10,7 @@ NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
 .DEFAULT_GOAL := help
-.PHONY: help build probe test integration lint demo compare
+.PHONY: help build probe test prove integration lint demo compare
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ probe:
 # optimisation every one of them takes as long to link as sexton does.
 test: build probe ## Run all tests that need no container engine, against the release build
 	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast
+
+# The short version is in `make test`.
+prove: ## Explore the shutdown's state machine with more times than `make test` does (a minute)
+	EXPLORE_UNITS=10 $(CARGO) test --lib explored -- --nocapture
 
 integration: build probe ## Run the tests that need a container engine (Docker)
 	@timeout 10 $(DOCKER) version >/dev/null 2>&1 || { \

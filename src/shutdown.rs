@@ -95,7 +95,7 @@ pub enum Action {
     Exit,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {
     Running,
     /// The stop signal is held until the sleep is over.
@@ -280,3 +280,7 @@ impl Machine {
 #[cfg(test)]
 #[path = "shutdown_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "shutdown_explored.rs"]
+mod explored;

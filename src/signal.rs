@@ -246,7 +246,7 @@ impl fmt::Debug for Rewrites {
 }
 
 /// A signal as sexton received it, with what the kernel says of where it came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Received {
     /// Which signal.
     pub signal: Signal,
