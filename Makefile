@@ -28,9 +28,10 @@ probe:
 test: build probe ## Run all tests that need no container engine, against the release build
 	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast
 
-# The short version is in `make test`.
-prove: ## Explore the shutdown's state machine with more times than `make test` does (a minute)
+# The short versions of these are in `make test`.
+prove: build probe ## Explore the state machine further, and send 2,000 storms of signals (two minutes)
 	EXPLORE_UNITS=10 $(CARGO) test --lib explored -- --nocapture
+	TEST_BINARY='$(BINARY)' STORMS=500 $(CARGO) test --test storm
 
 integration: build probe ## Run the tests that need a container engine (Docker)
 	@timeout 10 $(DOCKER) version >/dev/null 2>&1 || { \

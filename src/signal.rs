@@ -276,11 +276,6 @@ impl Received {
         self.code <= 0
     }
 
-    /// Whether it is the kernel's word that a child died, stopped or continued.
-    pub fn is_child_notice(&self) -> bool {
-        self.signal == Signal::CHLD && !self.is_from_process()
-    }
-
     /// Whether it was raised for sexton itself and is none of the command's business.
     ///
     /// A write to a closed stderr raises SIGPIPE, one past RLIMIT_FSIZE raises SIGXFSZ; both

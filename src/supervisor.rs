@@ -56,7 +56,13 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             return status;
         }
     };
-    let job = Job { is_init, has_terminal: terminal.is_some(), handed_over: handed_over.is_some(), shares_group };
+    let job = Job {
+        own_pid: own_pid(),
+        is_init,
+        has_terminal: terminal.is_some(),
+        handed_over: handed_over.is_some(),
+        shares_group,
+    };
     drop(terminal);
     close_all_but_stderr();
     unblock_stderr();
@@ -134,7 +140,6 @@ impl Supervisor<'_> {
             // delays no signal, and a storm of signals no reaping.
             let timeout = if children_changed { Some(Duration::ZERO) } else { self.time_left() };
             match inbox.wait(timeout) {
-                Some(received) if received.is_child_notice() => children_changed = true,
                 Some(received) => {
                     // One that a process sent may stand for the kernel's, which merged with it.
                     children_changed |= received.signal == Signal::CHLD;
@@ -142,7 +147,7 @@ impl Supervisor<'_> {
                         Some(parent) => parent.interpret(received),
                         None => Some(received),
                     };
-                    if let Some(received) = meant {
+                    if let Some(received) = meant.filter(|received| self.hands.job.concerns_command(received)) {
                         self.signal(received);
                     }
                 }
@@ -168,10 +173,6 @@ impl Supervisor<'_> {
     }
 
     fn signal(&mut self, received: Received) {
-        // Without a word: to say that a write raised SIGPIPE would be the next such write.
-        if received.is_our_own(own_pid()) || self.hands.job.has_been_sent_to_command(&received) {
-            return;
-        }
         let sender = Sender { received, process: None };
         debug!(
             event = "signal_received", signal:% = received.signal, sender_pid = received.pid,
@@ -576,6 +577,7 @@ fn by_sexton(signal: Signal) -> Received {
 /// sexton as a part of a terminal's job control.
 #[derive(Clone, Copy, Debug)]
 struct Job {
+    own_pid: i32,
     is_init: bool,
     has_terminal: bool,
     /// The command's process group was given the foreground.
@@ -585,9 +587,12 @@ struct Job {
 }
 
 impl Job {
-    /// What the terminal sends goes to a whole process group.
-    fn has_been_sent_to_command(&self, received: &Received) -> bool {
-        self.shares_group && !received.is_from_process()
+    /// Whether it is meant for the command. What is not goes without a word: to say that a write
+    /// raised SIGPIPE would be the next such write.
+    fn concerns_command(&self, received: &Received) -> bool {
+        // What the terminal sends goes to a whole process group.
+        let has_been_sent = self.shares_group && !received.is_from_process();
+        !has_been_sent && !received.is_our_own(self.own_pid)
     }
 
     /// The command was stopped. Returns whether it is to go on at once.
@@ -665,3 +670,7 @@ impl fmt::Display for What {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "supervisor_model.rs"]
+mod model;

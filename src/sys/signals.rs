@@ -112,15 +112,24 @@ impl Inbox {
     /// Returns `None` when the time is over, and also when the wait was cut short (by a stop and
     /// continue of sexton itself), so the caller looks at the time afresh.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Option<Received> {
+        self.wait_for(timeout, timed_wait)
+    }
+
+    /// The same with `ask` in the place of sigtimedwait(2).
+    pub(crate) fn wait_for(
+        &mut self,
+        timeout: Option<Duration>,
+        mut ask: impl FnMut(SignalSet, Option<Duration>) -> Option<Received>,
+    ) -> Option<Received> {
         if self.repeated || (timeout == Some(Duration::ZERO) && !self.seen.is_empty()) {
-            if let Some(received) = timed_wait(self.seen.complement(), Some(Duration::ZERO)) {
+            if let Some(received) = ask(self.seen.complement(), Some(Duration::ZERO)) {
                 self.seen = self.seen.with(received.signal);
                 return Some(received);
             }
             self.seen = SignalSet::EMPTY;
             self.repeated = false;
         }
-        let received = timed_wait(SignalSet::ALL, timeout)?;
+        let received = ask(SignalSet::ALL, timeout)?;
         self.repeated = self.seen.contains(received.signal);
         self.seen = self.seen.with(received.signal);
         Some(received)

@@ -1,0 +1,426 @@
+//! The kernel's side of signals and children as a small model, with sexton's own parts in front of
+//! it: what takes signals out ([`Inbox`]), what tells whose they are ([`Job`]), and the state
+//! machine. What happens is random; every signal that the kernel handed over must be accounted for.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::shutdown::ECHO;
+use crate::signal::{Rewrites, SignalSet};
+
+/// As in signal(7), sigtimedwait(2) and wait(2).
+#[derive(Default)]
+struct Kernel {
+    /// Of a standard signal one may be pending, later ones merge with it; real-time signals are
+    /// queued.
+    pending: BTreeMap<Signal, VecDeque<Received>>,
+    command: Process,
+    /// Orphans that are dead and not reaped.
+    zombies: usize,
+    /// How many signals of processes are or were pending.
+    accepted: usize,
+}
+
+/// A process as wait(2) tells of it.
+#[derive(Default)]
+struct Process {
+    is_stopped: bool,
+    is_dead: bool,
+    /// Changes that its parent has not been told.
+    untold: VecDeque<Event>,
+    is_reaped: bool,
+}
+
+/// So many of a real-time signal are queued, and the next is refused (RLIMIT_SIGPENDING).
+const ROOM: usize = 4;
+
+/// What the kernel's own signals carry in the place of a number.
+const NOTICE: u64 = 0;
+
+/// Signals that an instruction raises are handed over first (next_signal in kernel/signal.c).
+const SYNCHRONOUS: [i32; 6] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGTRAP, libc::SIGFPE, libc::SIGSYS];
+
+impl Kernel {
+    /// A signal for sexton, which blocks all of them.
+    fn send(&mut self, received: Received) {
+        let signal = received.signal;
+        // Whichever came last: a stop or its end.
+        if signal == Signal::CONT {
+            Signal::all().filter(|pending| is_stop(*pending)).for_each(|stop| self.forget(stop));
+        } else if is_stop(signal) {
+            self.forget(Signal::CONT);
+        }
+        let room = if signal.is_real_time() { ROOM } else { 1 };
+        let queue = self.pending.entry(signal).or_default();
+        if queue.len() < room {
+            queue.push_back(received);
+            self.accepted += usize::from(received.value != NOTICE);
+        }
+    }
+
+    fn forget(&mut self, signal: Signal) {
+        let forgotten = self.pending.remove(&signal).unwrap_or_default();
+        self.accepted -= forgotten.iter().filter(|received| received.value != NOTICE).count();
+    }
+
+    /// A change of a child.
+    fn notify(&mut self, code: i32) {
+        self.send(Received { signal: Signal::CHLD, code, pid: COMMAND, uid: 0, value: NOTICE });
+    }
+
+    /// sigtimedwait(2): one that is pending, the lowest number first.
+    fn take(&mut self, set: SignalSet) -> Option<Received> {
+        let synchronous = SYNCHRONOUS.into_iter().filter_map(Signal::new);
+        let mut pending: Vec<Signal> = self.pending().filter(|signal| set.contains(*signal)).collect();
+        pending.sort_by_key(|signal| (!synchronous.clone().any(|known| known == *signal), *signal));
+        self.pending.get_mut(pending.first()?)?.pop_front()
+    }
+
+    fn pending(&self) -> impl Iterator<Item = Signal> {
+        self.pending.iter().filter(|(_, queue)| !queue.is_empty()).map(|(signal, _)| *signal)
+    }
+
+    /// A signal for the command, which handles all that it can.
+    fn signal_command(&mut self, signal: Signal) {
+        if signal == Signal::KILL {
+            self.command_dies();
+        } else if signal == Signal::CONT {
+            self.command_goes_on();
+        } else if signal == Signal::STOP {
+            self.command_stops(signal);
+        }
+    }
+
+    fn command_dies(&mut self) {
+        if !self.command.is_dead {
+            self.command.is_dead = true;
+            self.command.untold = VecDeque::from([Event::CommandExited]);
+            self.notify(libc::CLD_KILLED);
+        }
+    }
+
+    fn command_stops(&mut self, signal: Signal) {
+        if !self.command.is_dead && !self.command.is_stopped {
+            self.command.is_stopped = true;
+            // Only its present state is told.
+            self.command.untold = VecDeque::from([Event::CommandStopped(signal)]);
+            self.notify(libc::CLD_STOPPED);
+        }
+    }
+
+    fn command_goes_on(&mut self) {
+        if !self.command.is_dead && self.command.is_stopped {
+            self.command.is_stopped = false;
+            self.command.untold = VecDeque::from([Event::CommandContinued]);
+            self.notify(libc::CLD_CONTINUED);
+        }
+    }
+
+    /// wait4(2): one change of a child. The inner `None` is an orphan's.
+    fn change(&mut self) -> Option<Option<Event>> {
+        if self.zombies > 0 {
+            self.zombies -= 1;
+            return Some(None);
+        }
+        let event = self.command.untold.pop_front()?;
+        self.command.is_reaped |= event == Event::CommandExited;
+        Some(Some(event))
+    }
+}
+
+fn is_stop(signal: Signal) -> bool {
+    signal == Signal::STOP || signal.is_terminal_stop()
+}
+
+/// What became of a signal that the kernel handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is held back until the pre-stop sleep is over.
+    Held,
+    /// As itself or as another one.
+    Forwarded,
+    /// A rule of the user says so, and it was told.
+    Dropped,
+    /// It merged with the one that is held, as with one that is pending.
+    Merged,
+    /// It was raised for sexton itself.
+    Own,
+    /// There was nobody left.
+    TooLate,
+}
+
+const OWN: i32 = 1;
+const COMMAND: i32 = 7;
+/// So many changes are looked at before signals are again.
+const BATCH: usize = 3;
+
+/// sexton's parts, put together as in [`Supervisor::until_the_end`].
+struct Sexton {
+    kernel: Kernel,
+    inbox: Inbox,
+    job: Job,
+    machine: Machine,
+    policy: Policy,
+    now: Duration,
+    children_changed: bool,
+    over: bool,
+    /// By the number that each signal carries as its value.
+    fates: BTreeMap<u64, (Received, Fate)>,
+    forwarded: Vec<Received>,
+    /// How often another one was handed over while this one was pending.
+    passed: BTreeMap<Signal, BTreeMap<Signal, u32>>,
+}
+
+impl Sexton {
+    fn new(policy: Policy, shares_group: bool) -> Sexton {
+        Sexton {
+            kernel: Kernel::default(),
+            inbox: Inbox::default(),
+            job: Job { own_pid: OWN, is_init: true, has_terminal: false, handed_over: false, shares_group },
+            machine: Machine::new(policy),
+            policy,
+            now: Duration::ZERO,
+            children_changed: false,
+            over: false,
+            fates: BTreeMap::new(),
+            forwarded: Vec::new(),
+            passed: BTreeMap::new(),
+        }
+    }
+
+    /// One turn of the loop. Returns whether there was anything to do.
+    fn turn(&mut self) -> bool {
+        let timeout = self.children_changed.then_some(Duration::ZERO);
+        let kernel = &mut self.kernel;
+        let received = self.inbox.wait_for(timeout, |set, _| kernel.take(set));
+        let due = self.machine.wake_at().is_some_and(|moment| moment <= self.now);
+        let busy = received.is_some() || self.children_changed || due;
+        match received {
+            Some(received) => {
+                self.note_passed(received.signal);
+                self.children_changed |= received.signal == Signal::CHLD;
+                if self.job.concerns_command(&received) {
+                    self.event(Event::Signal(received), Some(received));
+                } else if received.value != NOTICE {
+                    self.fates.insert(received.value, (received, Fate::Own));
+                }
+            }
+            None if self.machine.wake_at().is_some() => self.event(Event::Tick, None),
+            None => {}
+        }
+        if self.children_changed {
+            self.children_changed = self.reap();
+        }
+        busy
+    }
+
+    fn reap(&mut self) -> bool {
+        for _ in 0..BATCH {
+            match self.kernel.change() {
+                Some(Some(event)) => self.event(event, None),
+                Some(None) => {}
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn event(&mut self, event: Event, received: Option<Received>) {
+        let mut actions = Vec::new();
+        self.machine.handle(event, self.now, &mut |action| actions.push(action));
+        if let Some(received) = received {
+            // What no action says anything of.
+            let held = self.fates.values().find(|(_, fate)| *fate == Fate::Held);
+            let fate = if self.over {
+                Fate::TooLate
+            } else if held.is_some_and(|(held, _)| held.signal == received.signal) {
+                Fate::Merged
+            } else {
+                Fate::Held
+            };
+            self.fates.insert(received.value, (received, fate));
+        }
+        for action in actions {
+            self.act(action);
+        }
+        if event == Event::CommandExited || self.over {
+            // What was held for it is not needed any more.
+            self.fates.values_mut().filter(|(_, fate)| *fate == Fate::Held).for_each(|(_, fate)| *fate = Fate::TooLate);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Forward(received) | Action::ForwardStop(received) => {
+                let (original, fate) = self.fates.get_mut(&received.value).expect("what is forwarded has come");
+                assert_ne!(*fate, Fate::Forwarded, "{received:?} is forwarded twice");
+                *fate = Fate::Forwarded;
+                let rewritten = self.policy.rewrites.apply(original.signal).map(|signal| original.rewritten(signal));
+                assert_eq!(Some(received), rewritten);
+                self.forwarded.push(received);
+                self.kernel.signal_command(received.signal);
+            }
+            Action::Drop(received) => {
+                assert_eq!(self.policy.rewrites.apply(received.signal), None);
+                self.fates.get_mut(&received.value).expect("what is dropped has come").1 = Fate::Dropped;
+            }
+            Action::Continue => self.kernel.command_goes_on(),
+            Action::Kill => self.kernel.command_dies(),
+            Action::Abandon | Action::Exit => self.over = true,
+            Action::ShutdownBegins(_) | Action::CommandStopped(_) | Action::StopOrphans(_) => {}
+        }
+    }
+
+    /// No signal may come again and again while another one waits.
+    fn note_passed(&mut self, signal: Signal) {
+        self.passed.remove(&signal);
+        for waiting in self.kernel.pending().filter(|waiting| *waiting != signal) {
+            let times = self.passed.entry(waiting).or_default().entry(signal).or_default();
+            *times += 1;
+            assert!(*times <= 4, "{signal} came {times} times while {waiting} was waiting");
+        }
+    }
+
+    /// All that is due is done; an hour is more than any time of a policy.
+    fn until_all_is_quiet(&mut self) {
+        let mut turns = 0;
+        while self.turn() && !self.over {
+            turns += 1;
+            assert!(turns < 10_000, "it does not come to rest");
+        }
+    }
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Happening {
+    Signal {
+        signal: i32,
+        code: i32,
+        pid: i32,
+    },
+    OrphansDie(usize),
+    CommandExits,
+    CommandStops,
+    CommandGoesOn,
+    Passes(u32),
+    /// sexton gets so much of the processor.
+    Turns(usize),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let signal = prop_oneof![
+        4 => prop::sample::select(vec![1, 2, 10, 12, 15, 17, 18, 19, 20, 40, 41, 64]),
+        1 => 1..=64_i32,
+    ];
+    let code = prop::sample::select(vec![libc::SI_USER, libc::SI_USER, libc::SI_QUEUE, libc::SI_KERNEL]);
+    prop_oneof![
+        12 => (signal, code, 0..4_i32).prop_map(|(signal, code, pid)| Happening::Signal { signal, code, pid }),
+        2 => (1..9_usize).prop_map(Happening::OrphansDie),
+        1 => Just(Happening::CommandExits),
+        2 => Just(Happening::CommandStops),
+        2 => Just(Happening::CommandGoesOn),
+        3 => (1..8_u32).prop_map(Happening::Passes),
+        8 => (1..6_usize).prop_map(Happening::Turns),
+    ]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let rewrite = (1..=64_i32, prop::option::of(1..=64_i32));
+    let times = prop::sample::select(vec![(0, 0), (0, 5), (3, 0), (3, 9)]);
+    (prop::collection::vec(rewrite, 0..4), times, any::<bool>()).prop_map(|(rules, (sleep, grace), more)| {
+        let mut rewrites = Rewrites::none();
+        for (from, to) in rules {
+            rewrites.set(Signal::new(from).unwrap(), to.and_then(Signal::new));
+        }
+        let stop_signals = SignalSet::of(Signal::TERM);
+        Policy {
+            stop_signals: if more {
+                stop_signals.with(Signal::INT).with(Signal::new(40).unwrap())
+            } else {
+                stop_signals
+            },
+            rewrites,
+            pre_stop_sleep: ECHO * sleep,
+            grace_period: (grace > 0).then(|| ECHO * grace),
+            orphans: Orphans::Leave,
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn every_signal_that_the_kernel_hands_over_is_accounted_for(
+        policy in policy(),
+        shares_group in any::<bool>(),
+        happenings in prop::collection::vec(happening(), 1..60),
+    ) {
+        let mut sexton = Sexton::new(policy, shares_group);
+        for (number, happening) in (1..).zip(happenings) {
+            match happening {
+                Happening::Signal { signal, code, pid } => {
+                    let signal = Signal::new(signal).unwrap();
+                    sexton.kernel.send(Received { signal, code, pid, uid: 0, value: number });
+                }
+                Happening::OrphansDie(count) => {
+                    sexton.kernel.zombies += count;
+                    sexton.kernel.notify(libc::CLD_EXITED);
+                }
+                Happening::CommandExits => sexton.kernel.command_dies(),
+                Happening::CommandStops => sexton.kernel.command_stops(Signal::STOP),
+                Happening::CommandGoesOn => sexton.kernel.command_goes_on(),
+                Happening::Passes(units) => sexton.now += ECHO * units,
+                Happening::Turns(count) => for _ in 0..count {
+                    if !sexton.over {
+                        sexton.turn();
+                    }
+                },
+            }
+        }
+        if !sexton.over {
+            sexton.until_all_is_quiet();
+        }
+        // The sleep and the grace period end, and so does what SIGKILL has to end.
+        while let (false, Some(moment)) = (sexton.over, sexton.machine.wake_at()) {
+            sexton.now = sexton.now.max(moment);
+            sexton.until_all_is_quiet();
+        }
+        let kernel = &sexton.kernel;
+        if sexton.over {
+            prop_assert!(kernel.command.is_reaped, "sexton left a command that was not dead");
+        } else {
+            prop_assert!(!kernel.command.is_dead, "sexton missed the command's death");
+            prop_assert_eq!((kernel.pending().count(), kernel.zombies, kernel.command.untold.len()), (0, 0, 0));
+            prop_assert_eq!(sexton.fates.len(), kernel.accepted, "some are not accounted for");
+            let begun = sexton.fates.values().any(|(received, fate)| {
+                policy.stop_signals.contains(received.signal) && *fate != Fate::Own
+            });
+            // A stopped command cannot act on the stop signal.
+            prop_assert!(!(begun && kernel.command.is_stopped), "sexton left the command stopped");
+        }
+        for (received, fate) in sexton.fates.values() {
+            let is_own = received.is_our_own(OWN) || shares_group && !received.is_from_process();
+            let has_good_reason = match fate {
+                Fate::Held => false,
+                Fate::Own | Fate::Forwarded | Fate::Dropped => true,
+                Fate::Merged => {
+                    policy.stop_signals.contains(received.signal)
+                        && !(received.signal.is_real_time() && received.is_queued())
+                }
+                Fate::TooLate => sexton.over,
+            };
+            prop_assert!(has_good_reason && is_own == (*fate == Fate::Own), "{received:?} is {fate:?}");
+        }
+        // Those of one signal arrive in the order in which they were sent.
+        for signal in Signal::all() {
+            let of_it = sexton.fates.values().filter(|(received, fate)| received.signal == signal && *fate == Fate::Forwarded);
+            let sent: Vec<u64> = of_it.map(|(received, _)| received.value).collect();
+            let arrived = sexton.forwarded.iter().map(|received| received.value).filter(|value| sent.contains(value));
+            prop_assert!(arrived.eq(sent.iter().copied()), "{signal} arrived in another order");
+        }
+    }
+}
