@@ -139,7 +139,13 @@ impl Supervisor<'_> {
             // While children wait to be reaped, signals are only looked for: a storm of deaths
             // delays no signal, and a storm of signals no reaping.
             let timeout = if children_changed { Some(Duration::ZERO) } else { self.time_left() };
-            match inbox.wait(timeout) {
+            let received = inbox.wait(timeout);
+            // Whoever is dead by then did not outlive a deadline, whatever signals came before the
+            // kernel's word of it.
+            if self.machine.wake_at().is_some_and(|moment| moment <= monotonic_now()) {
+                children_changed |= self.reap();
+            }
+            match received {
                 Some(received) => {
                     // One that a process sent may stand for the kernel's, which merged with it.
                     children_changed |= received.signal == Signal::CHLD;

@@ -197,6 +197,9 @@ impl Sexton {
         let received = self.inbox.wait_for(timeout, |set, _| kernel.take(set));
         let due = self.machine.wake_at().is_some_and(|moment| moment <= self.now);
         let busy = received.is_some() || self.children_changed || due;
+        if due {
+            self.children_changed |= self.reap();
+        }
         match received {
             Some(received) => {
                 self.note_passed(received.signal);
