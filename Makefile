@@ -6,17 +6,41 @@ DOCKER ?= docker
 # The file that people take: the tests run it, not a build of their own (tests/harness/mod.rs).
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/sexton
 
+# The machines that release files are built for.
+DIST := x86_64 aarch64
+
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
+# A cargo and rustc of one kind that bring the sources of the standard library: the usual ones
+# after `rustup component add rust-src`, or Debian's.
+HAS_RUST_SRC = $(wildcard $(shell $(1)/rustc --print sysroot 2>&1)/lib/rustlib/src/rust/library/Cargo.lock)
+USUAL_BIN := $(patsubst %/,%,$(dir $(shell command -v rustc)))
+DIST_BIN = $(firstword $(foreach bin,$(USUAL_BIN) /usr/bin,$(if $(call HAS_RUST_SRC,$(bin)),$(bin))))
+
 .DEFAULT_GOAL := help
-.PHONY: help build probe test prove integration lint demo compare
+.PHONY: help build probe test prove integration lint demo compare dist $(DIST:%=dist-%)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build sexton: one static file, target/release/sexton
 	$(CARGO) build --release
+
+dist: $(DIST:%=dist-%) ## Build the release files: dist/sexton-x86_64-linux, -aarch64-linux, SHA256SUMS
+	cd dist && sha256sum $(DIST:%=sexton-%-linux) >SHA256SUMS && cat SHA256SUMS
+
+# The settings are cargo's unstable ones (.cargo/dist.toml), which a stable compiler has to be told.
+$(DIST:%=dist-%): dist-%:
+	@test -n '$(DIST_BIN)' || { \
+	  echo 'make dist: no rustc here has the sources of the standard library.' >&2; \
+	  echo 'rustup component add rust-src; or on Debian: apt-get install rustc-web cargo-web rust-web-src' >&2; \
+	  exit 1; }
+	@mkdir -p dist target/dist
+	ar cr target/dist/libunwind.a
+	RUSTC_BOOTSTRAP=1 RUSTC=$(DIST_BIN)/rustc $(DIST_BIN)/cargo --config .cargo/dist.toml \
+	  build --release --locked --bin sexton --target $*-unknown-linux-musl
+	cp target/dist/$*-unknown-linux-musl/release/sexton dist/sexton-$*-linux
 
 # The tests' own command, which they look for beside themselves (examples/probe). cargo builds it
 # along with the tests only when no --test says which of them.

@@ -141,7 +141,7 @@ fn timed_wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
     let mut info = MaybeUninit::<SigInfo>::zeroed();
     let timeout = timeout.map(|time| libc::timespec {
         // Longer than the kernel can count is for ever to anyone.
-        tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),
     });
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
