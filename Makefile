@@ -6,8 +6,13 @@ DOCKER ?= docker
 # The file that people take: the tests run it, not a build of their own (tests/harness/mod.rs).
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/sexton
 
-# The machines that release files are built for.
+# The machines that release files are built for, and the file of this one, where it is there (`make dist`).
 DIST := x86_64 aarch64
+DIST_BINARY := $(wildcard dist/sexton-$(shell uname -m)-linux)
+
+# The benchmark is a package of its own.
+BENCH_TARGET := $(abspath $(dir $(BINARY))../bench)
+BENCH_PACKAGE := --manifest-path benches/Cargo.toml --target-dir '$(BENCH_TARGET)'
 
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
@@ -19,7 +24,7 @@ USUAL_BIN := $(patsubst %/,%,$(dir $(shell command -v rustc)))
 DIST_BIN = $(firstword $(foreach bin,$(USUAL_BIN) /usr/bin,$(if $(call HAS_RUST_SRC,$(bin)),$(bin))))
 
 .DEFAULT_GOAL := help
-.PHONY: help build probe test prove integration lint demo compare dist $(DIST:%=dist-%)
+.PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ { print $$1 }' $(MAKEFILE_LIST)) $(DIST:%=dist-%)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +56,7 @@ probe:
 # optimisation every one of them takes as long to link as sexton does.
 test: build probe ## Run all tests that need no container engine, against the release build
 	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast
+	$(CARGO) test --lib $(BENCH_PACKAGE)
 
 # The short versions of these are in `make test`.
 prove: build probe ## Explore the state machine further, and send 2,000 storms of signals (two minutes)
@@ -68,6 +74,8 @@ integration: build probe ## Run the tests that need a container engine (Docker)
 lint: ## Check the format, clippy and the documentation; a warning is an error
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) fmt --manifest-path benches/Cargo.toml --check
+	$(CARGO) clippy $(BENCH_PACKAGE) --lib --bins --tests -- -D warnings
 	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' $(CARGO) doc --no-deps --document-private-items
 
 demo: build ## Show a server in a container that loses no request while it is stopped
@@ -75,3 +83,14 @@ demo: build ## Show a server in a container that loses no request while it is st
 
 compare: build probe ## Compare sexton with tini, dumb-init and catatonit, where they are installed
 	integration/compare '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/probe)'
+
+bench: build ## Measure sexton beside its peers (root); BENCH=--full; BENCH='--full --publish' writes the README
+	$(CARGO) build --release $(BENCH_PACKAGE)
+	@$(if $(DIST_BINARY),,echo 'Without the build on musl, which the goals are for: make dist makes it.' >&2)
+	'$(BENCH_TARGET)/release/bench' $(BENCH) --out '$(BENCH_TARGET)' \
+	  $(if $(DIST_BINARY),'sexton=$(DIST_BINARY)' 'plain build=$(BINARY)','sexton=$(BINARY)')
+
+guard: build ## Check what does not depend on the machine's speed against benches/guard.txt (root)
+	$(CARGO) build --release $(BENCH_PACKAGE)
+	'$(BENCH_TARGET)/release/guard' $(GUARD) benches/guard.txt 'plain=$(BINARY)' $(if $(DIST_BINARY),'dist=$(DIST_BINARY)')
+	@$(if $(DIST_BINARY),,echo 'make guard: the build on musl is not there: make dist makes it.' >&2; exit 1)

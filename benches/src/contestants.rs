@@ -1,0 +1,122 @@
+//! The programs that are compared.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a program is to the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command alone.
+    Bare,
+    /// The least that an init can be (`floor`).
+    Floor,
+    /// sexton, in one of its builds.
+    Sexton,
+    /// Another init.
+    Peer,
+}
+
+/// One program.
+#[derive(Clone, Debug)]
+pub struct Contestant {
+    /// What the table calls it.
+    pub name: String,
+    /// Its version, if a package manager knows one.
+    pub version: Option<String>,
+    /// What it is to us.
+    pub kind: Kind,
+    /// A copy of it, in the same place as those of all others; none for the command alone.
+    path: Option<String>,
+}
+
+impl Contestant {
+    /// The command line that runs this command under it.
+    pub fn line<'a>(&'a self, command: &[&'a str]) -> Vec<&'a str> {
+        let init: &[&str] = match &self.path {
+            Some(path) => &[path.as_str(), "--"],
+            None => &[],
+        };
+        [init, command].concat()
+    }
+
+    /// The size of its file, in bytes.
+    pub fn size(&self) -> Option<f64> {
+        fs::metadata(self.path.as_ref()?).ok().map(|file| file.len() as f64)
+    }
+}
+
+/// The packages of Debian that the peers are in.
+const PEERS: [(&str, &str); 4] =
+    [("tini-static", "tini"), ("tini", "tini"), ("dumb-init", "dumb-init"), ("catatonit", "catatonit")];
+
+/// All who take part, and the folder with their copies, which goes when this does.
+#[derive(Debug)]
+pub struct Field {
+    /// The contestants, the command alone first.
+    pub contestants: Vec<Contestant>,
+    /// The command that they run.
+    pub command: String,
+    /// What is not there, and how to get it.
+    pub missing: Vec<String>,
+    folder: PathBuf,
+}
+
+impl Field {
+    /// Copies the builds of sexton, each with its name, the peers that are installed, and our own
+    /// programs, which are beside us, into one folder.
+    ///
+    /// # Errors
+    ///
+    /// A build of sexton, or one of our own programs, is not there.
+    pub fn gather(sextons: &[(String, PathBuf)]) -> io::Result<Field> {
+        let folder = std::env::temp_dir().join(format!("sexton-bench-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let mut field = Field { contestants: Vec::new(), command: String::new(), missing: Vec::new(), folder };
+        let ours = std::env::current_exe()?;
+        let beside = |name: &str| ours.with_file_name(name);
+        field.command = field.copy("command", &beside("command"))?;
+        field.contestants.push(Contestant { name: "no init".into(), version: None, kind: Kind::Bare, path: None });
+        for (name, path) in sextons {
+            field.add(name, None, Kind::Sexton, path)?;
+        }
+        for (name, package) in PEERS {
+            match installed(name) {
+                Some(path) => field.add(name, version(package), Kind::Peer, &path)?,
+                None => field.missing.push(format!("{name} is not installed: apt-get install {package}")),
+            }
+        }
+        field.add("floor", None, Kind::Floor, &beside("floor"))?;
+        Ok(field)
+    }
+
+    fn add(&mut self, name: &str, version: Option<String>, kind: Kind, path: &Path) -> io::Result<()> {
+        let path = Some(self.copy(&name.replace(' ', "-"), path)?);
+        self.contestants.push(Contestant { name: name.into(), version, kind, path });
+        Ok(())
+    }
+
+    /// A fresh copy is in the page cache as a whole, whatever its original is.
+    fn copy(&self, name: &str, path: &Path) -> io::Result<String> {
+        let copy = self.folder.join(name);
+        fs::copy(path, &copy).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+        copy.into_os_string().into_string().map_err(|_| io::Error::other("the temporary folder's name is not UTF-8"))
+    }
+}
+
+impl Drop for Field {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn version(package: &str) -> Option<String> {
+    let query = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output().ok()?;
+    String::from_utf8(query.stdout).ok().filter(|version| query.status.success() && !version.is_empty())
+}

@@ -1,0 +1,20 @@
+//! What sexton costs, beside its peers.
+//!
+//! - [`launch`] starts a program as PID 1 of a fresh PID namespace; all `unsafe` code is there;
+//! - [`contestants`] are the programs: sexton, its peers, a floor, and no init at all;
+//! - [`measures`] puts each question to all of them and gives a [`table`];
+//! - [`proc`] and [`calls`] ask the kernel about a process;
+//! - [`page`], [`json`] and [`chart`] are what people get to see.
+//!
+//! `bench` measures.
+
+pub mod calls;
+pub mod chart;
+pub mod contestants;
+pub mod json;
+pub mod launch;
+pub mod measures;
+pub mod page;
+pub mod proc;
+pub mod shared;
+pub mod table;
