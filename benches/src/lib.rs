@@ -6,7 +6,7 @@
 //! - [`proc`] and [`calls`] ask the kernel about a process;
 //! - [`page`], [`json`] and [`chart`] are what people get to see.
 //!
-//! `bench` measures.
+//! `bench` measures; `guard` checks what does not depend on the machine's speed.
 
 pub mod calls;
 pub mod chart;
