@@ -97,16 +97,21 @@ fn set_child_death(handler: libc::sighandler_t) -> libc::sighandler_t {
 ///
 /// The kernel always hands over the lowest number first. Whoever sends SIGUSR1 in a loop could
 /// keep SIGTERM out for ever, and so could a storm of dying children with their SIGCHLD. So once
-/// a signal came twice, all those that did not come yet are asked for before it may come again.
+/// signals that had come before came [`Inbox::AGAIN`] times, all those that did not come yet are
+/// asked for before any may come again.
 #[derive(Debug, Default)]
 pub struct Inbox {
     /// The signals that came since the others were last asked for.
     seen: SignalSet,
-    /// One of them came twice.
-    repeated: bool,
+    /// How many times one of them came again.
+    again: u32,
 }
 
 impl Inbox {
+    /// Asking for the others is one more system call, so not for each signal that comes again:
+    /// a signal and an orphan cost two and three without it.
+    const AGAIN: u32 = 4;
+
     /// Waits for a signal; `timeout` is in relative time, `None` waits for ever, zero only looks.
     ///
     /// Returns `None` when the time is over, and also when the wait was cut short (by a stop and
@@ -121,16 +126,16 @@ impl Inbox {
         timeout: Option<Duration>,
         mut ask: impl FnMut(SignalSet, Option<Duration>) -> Option<Received>,
     ) -> Option<Received> {
-        if self.repeated || (timeout == Some(Duration::ZERO) && !self.seen.is_empty()) {
+        if self.again == Self::AGAIN || (timeout == Some(Duration::ZERO) && !self.seen.is_empty()) {
             if let Some(received) = ask(self.seen.complement(), Some(Duration::ZERO)) {
                 self.seen = self.seen.with(received.signal);
                 return Some(received);
             }
             self.seen = SignalSet::EMPTY;
-            self.repeated = false;
+            self.again = 0;
         }
         let received = ask(SignalSet::ALL, timeout)?;
-        self.repeated = self.seen.contains(received.signal);
+        self.again += u32::from(self.seen.contains(received.signal));
         self.seen = self.seen.with(received.signal);
         Some(received)
     }
