@@ -118,7 +118,9 @@ impl Default for Evidence {
 
 /// Who sent this. A sender like kill(1) is gone a moment later: to be asked at once.
 fn sender(received: Received) -> Sender {
-    Sender { received, process: process(received.pid).filter(|_| received.is_from_process()) }
+    // One outside of our PID namespace comes as 0, and is not to be found in /proc.
+    let can_be_seen = received.is_from_process() && received.pid != 0;
+    Sender { received, process: can_be_seen.then(|| process(received.pid)).flatten() }
 }
 
 /// What is alive besides the command; `None` without a usable `/proc`.
