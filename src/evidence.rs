@@ -9,8 +9,9 @@ use crate::report::death::{Command, OutOfMemory, Processes, Sender, Zombies};
 use crate::signal::{Received, Signal, SignalSet};
 use crate::sys::{Memory, Others, monotonic_now, process};
 
-/// One more than the largest signal.
-const SIGNALS: usize = 65;
+/// So many forwarded signals are noted. Who dies by one dies at once, so the latest would do; a place
+/// for each of 64 took up a third of all the memory that an idle sexton has for itself.
+const NOTED: usize = 8;
 
 /// The notes.
 #[derive(Debug)]
@@ -24,8 +25,8 @@ pub struct Evidence {
     stop_forwarded: Option<Duration>,
     /// As what stop signals were forwarded.
     stops: SignalSet,
-    /// The last of each signal that was forwarded, whose and when.
-    forwarded: [Option<(Sender, Duration)>; SIGNALS],
+    /// The latest signals that were forwarded, the last of each: whose and when.
+    forwarded: [Option<(Sender, Duration)>; NOTED],
     /// The grace period is over, and sexton sent SIGKILL.
     killed: bool,
 }
@@ -41,7 +42,7 @@ impl Evidence {
             stop: None,
             stop_forwarded: None,
             stops: SignalSet::EMPTY,
-            forwarded: [None; SIGNALS],
+            forwarded: [None; NOTED],
             killed: false,
         }
     }
@@ -59,7 +60,15 @@ impl Evidence {
         if is_stop {
             self.stops = self.stops.with(received.signal);
             self.stop_forwarded.get_or_insert(now);
-        } else if let Some(place) = self.forwarded.get_mut(received.signal.number() as usize) {
+            return;
+        }
+        // The place of the same signal, a free one, or the oldest.
+        let place = self.forwarded.iter_mut().min_by_key(|noted| match noted {
+            Some((sender, _)) if sender.received.signal == received.signal => (0, Duration::ZERO),
+            None => (1, Duration::ZERO),
+            Some((_, then)) => (2, *then),
+        });
+        if let Some(place) = place {
             *place = Some((sender(received), now));
         }
     }
@@ -100,7 +109,7 @@ impl Evidence {
 
     /// The last one of this signal that was forwarded and was no stop signal, and how long ago.
     pub fn last_forwarded(&self, signal: Signal) -> Option<(Sender, Duration)> {
-        let (sender, then) = (*self.forwarded.get(signal.number() as usize)?)?;
+        let (sender, then) = *self.forwarded.iter().flatten().find(|(sender, _)| sender.received.signal == signal)?;
         Some((sender, monotonic_now().saturating_sub(then)))
     }
 
@@ -161,5 +170,27 @@ pub fn zombies(others: Others, mut tell: impl FnMut(Zombies)) {
     });
     for (parent, count) in found.into_iter().filter(|(_, count)| *count > 0) {
         tell(Zombies { parent, process: process(parent), count });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_forwarded_signals_the_latest_are_noted_with_the_last_sender_of_each() {
+        let mut evidence = Evidence::new();
+        let signals: Vec<Signal> = Signal::all().take(NOTED + 1).collect();
+        let noted =
+            |evidence: &Evidence, signal| evidence.last_forwarded(signal).map(|(sender, _)| sender.received.pid);
+        for signal in &signals[..NOTED] {
+            evidence.forwarded(Received::sent_by(1, *signal), false);
+        }
+        evidence.forwarded(Received::sent_by(2, signals[0]), false);
+        evidence.forwarded(Received::sent_by(3, signals[NOTED]), false);
+        assert_eq!(noted(&evidence, signals[0]), Some(2));
+        assert_eq!(noted(&evidence, signals[1]), None, "the oldest makes room");
+        assert_eq!(noted(&evidence, signals[2]), Some(1));
+        assert_eq!(noted(&evidence, signals[NOTED]), Some(3));
     }
 }
