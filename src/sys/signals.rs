@@ -110,7 +110,7 @@ pub struct Inbox {
 impl Inbox {
     /// Asking for the others is one more system call, so not for each signal that comes again:
     /// a signal and an orphan cost two and three without it.
-    const AGAIN: u32 = 4;
+    pub(crate) const AGAIN: u32 = 4;
 
     /// Waits for a signal; `timeout` is in relative time, `None` waits for ever, zero only looks.
     ///
