@@ -34,7 +34,7 @@ impl Rounds {
     pub const QUICK: Rounds = Rounds { life: 300, signals: 15, reaping: 5, memory: 9, shutdown: 5, large_shutdown: 1 };
     /// In less than ten minutes.
     pub const FULL: Rounds =
-        Rounds { life: 3000, signals: 100, reaping: 21, memory: 51, shutdown: 21, large_shutdown: 5 };
+        Rounds { life: 2000, signals: 100, reaping: 21, memory: 51, shutdown: 21, large_shutdown: 5 };
 }
 
 const SIGNALS_A_ROUND: usize = 100;
@@ -62,6 +62,7 @@ pub fn all(field: &Field, rounds: Rounds) -> io::Result<Table> {
     questions.size();
     questions.shutdown(rounds.shutdown, 1000, ["shutdown_1000", "stopped_1000"])?;
     questions.shutdown(rounds.large_shutdown, 10_000, ["shutdown_10000", "stopped_10000"])?;
+    questions.growth();
     Ok(Table { contestants: field.contestants.clone(), rows: questions.rows })
 }
 
@@ -379,13 +380,31 @@ impl Questions<'_> {
         })?;
         let [title, stopped_title] = match count {
             1000 => ["SIGTERM with 1,000 grandchildren: to the end", "the same, each told to stop (--orphans stop)"],
-            _ => ["SIGTERM with 10,000 grandchildren: to the end", "the same, each told to stop: linear?"],
+            _ => ["SIGTERM with 10,000 grandchildren: to the end", "the same, each told to stop (--orphans stop)"],
         };
         self.add(key, title, Unit::Time, None, left);
         let stopped =
             stopped.into_iter().map(|numbers| numbers.into_iter().filter(|number| !number.is_nan()).collect());
         self.add(stopped_key, stopped_title, Unit::Time, None, stopped.collect());
         Ok(())
+    }
+
+    /// Each of ten times as many that are told to stop must not take longer than each of fewer.
+    fn growth(&mut self) {
+        let medians = |key: &str| -> Vec<Option<f64>> {
+            let row = self.rows.iter().find(|row| row.key == key);
+            row.into_iter().flat_map(|row| &row.cells).map(|cell| cell.map(|cell| cell.median)).collect()
+        };
+        let growths = medians("stopped_1000").into_iter().zip(medians("stopped_10000"));
+        let growths = growths.map(|(few, many)| few.zip(many).map(|(few, many)| many / few).into_iter().collect());
+        let growths = growths.collect();
+        self.add(
+            "growth",
+            "so many times as long as with 1,000 (linear: 10)",
+            Unit::Number,
+            Some(Goal::AtMost(12.0)),
+            growths,
+        );
     }
 
     /// Started, with nothing left to do.
