@@ -69,6 +69,8 @@ pub struct Process {
     pub session: i32,
     /// `R`, `S`, `D`, `T`, `Z`…
     pub state: u8,
+    /// A thread of the kernel's own: seen only where sexton is the first process of a machine.
+    is_kernel: bool,
     name: [u8; 16],
     /// When it started: hundredths of a second since boot.
     start: u64,
@@ -176,7 +178,19 @@ impl Others {
     pub fn none_in_namespace(self) -> bool {
         // SAFETY: takes integers. Signal 0 to -1 asks whether anybody could be signalled (kill(2)).
         let asked = unsafe { libc::kill(-1, 0) };
-        self.is_init && asked == -1 && Errno::last() == Errno::ESRCH
+        if asked == -1 {
+            return self.is_init && Errno::last() == Errno::ESRCH;
+        }
+        // As the first process of a machine we share the namespace with the kernel's threads, which
+        // count for kill(2) and never end.
+        self.is_init && read_process(KTHREADD).is_some_and(|process| process.is_kernel) && self.sees_nobody()
+    }
+
+    /// Whether `/proc` shows none of them.
+    fn sees_nobody(self) -> bool {
+        let mut nobody = true;
+        self.forget();
+        self.pass(|_| nobody = false).is_ok() && nobody
     }
 
     /// Sends each of them this signal once, those left out that had it with the command's group, and
@@ -294,16 +308,25 @@ fn send_to(process: &Process, received: &Received) -> Result<(), SendError> {
     }
 }
 
+/// The pid of the thread that starts all others of the kernel, in the machine's own namespace.
+const KTHREADD: i32 = 2;
+
+/// `PF_KTHREAD` of include/linux/sched.h, among the flags of `/proc/PID/stat`.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
+const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
+
 /// Room for some names of `/proc` at a time, aligned as `struct linux_dirent64` wants it.
 #[repr(align(8))]
 struct Entries([u8; 2048]);
 
-/// Calls `visit` for each process of `/proc`, in the order of their pids.
+/// Calls `visit` for each process of `/proc` but the kernel's own threads, in the order of their pids.
 fn each_process(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
     if !shows_our_namespace() {
         return Err(NoProc);
     }
-    let proc = open(c"/proc", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+    let proc = open(c"/proc", READ | OFlag::O_DIRECTORY, Mode::empty());
     let proc = proc.map_err(|_| NoProc)?;
     let mut entries = Entries([0; 2048]);
     loop {
@@ -316,7 +339,7 @@ fn each_process(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
         while rest.len() > 19 {
             let size = usize::from(u16::from_ne_bytes([rest[16], rest[17]]));
             let name = rest.get(19..size).unwrap_or_default();
-            if let Some(process) = pid_of(name).and_then(read_process) {
+            if let Some(process) = pid_of(name).and_then(read_process).filter(|process| !process.is_kernel) {
                 visit(&process);
             }
             rest = rest.get(size.max(20)..).unwrap_or_default();
@@ -352,7 +375,7 @@ pub fn process(pid: i32) -> Option<Process> {
 
 /// The pid that was given out last in our namespace: the last word of /proc/loadavg (proc(5)).
 fn last_pid() -> Option<i32> {
-    let file = open(c"/proc/loadavg", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let file = open(c"/proc/loadavg", READ, Mode::empty()).ok()?;
     let mut text = [0; 128];
     let length = nix::unistd::read(&file, &mut text).ok()?;
     std::str::from_utf8(&text[..length]).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
@@ -362,7 +385,7 @@ fn last_pid() -> Option<i32> {
 fn read_process(pid: i32) -> Option<Process> {
     let mut path = [0; 32];
     std::io::Write::write_fmt(&mut &mut path[..], format_args!("/proc/{pid}/stat\0")).ok()?;
-    let file = open(CStr::from_bytes_until_nul(&path).ok()?, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+    let file = open(CStr::from_bytes_until_nul(&path).ok()?, READ, Mode::empty()).ok()?;
     let mut stat = [0; 512];
     let length = nix::unistd::read(&file, &mut stat).ok()?;
     parse_stat(&stat[..length])
@@ -381,9 +404,11 @@ fn parse_stat(stat: &[u8]) -> Option<Process> {
     let state = *fields.next()?.first()?;
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
     let (parent, group, session) = (number()?, number()?, number()?);
-    // Fields 7 to 21 are of no interest here.
-    let start = fields.nth(15).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0);
-    Some(Process { pid, parent, group, session, state, name, start })
+    // Field 9, then field 22: those in between are of no interest here.
+    let flags = fields.nth(2).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0_u32);
+    let is_kernel = flags & KERNEL_THREAD != 0;
+    let start = fields.nth(12).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0);
+    Some(Process { pid, parent, group, session, state, is_kernel, name, start })
 }
 
 #[cfg(test)]
@@ -400,6 +425,15 @@ mod tests {
         let process = parse_stat(b"1 (fifteen--bytes-) Z 0 1 1 0 -1").unwrap();
         assert_eq!(process.name(), b"fifteen--bytes-");
         assert!(process.is_zombie());
+    }
+
+    #[test]
+    fn a_thread_of_the_kernels_is_told_from_a_process_with_its_name() {
+        let line = |flags| format!("2 (kthreadd) S 0 0 0 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0");
+        let thread = parse_stat(line(2_129_984).as_bytes()).unwrap();
+        assert!(thread.is_kernel && thread.start == 7, "{thread:?}");
+        let process = parse_stat(line(4_194_560).as_bytes()).unwrap();
+        assert!(!process.is_kernel && process.start == 7, "{process:?}");
     }
 
     #[test]
