@@ -31,9 +31,10 @@ pub(super) fn append(record: &Record<'_>, format: LogFormat) {
     let Some(path) = PATH.get() else { return };
     if let Err(errno) = try_append(path, record, format) {
         let why = match errno {
-            // What open(2) and write(2) say of a FIFO means little to a reader.
+            // What open(2) and write(2) say of these means little to a reader.
             Errno::ENXIO => "nobody reads this pipe",
             Errno::EFBIG => "it is full (4096 bytes)",
+            Errno::ELOOP => "it is a symbolic link, which is not followed",
             errno => errno.desc(),
         };
         let path = super::Name(path);

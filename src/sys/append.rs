@@ -19,19 +19,20 @@ impl Appended {
     /// Opens the file, and makes it if it is not there.
     ///
     /// O_NONBLOCK, because the path is the user's choice: a FIFO that nobody reads answers ENXIO,
-    /// and one that is full EAGAIN (fifo(7)).
+    /// and one that is full EAGAIN (fifo(7)). O_NOFOLLOW, because the folder may be one that the
+    /// command can write to: a link to a file of somebody else's answers ELOOP.
     ///
     /// # Errors
     ///
     /// All of open(2)'s.
     pub fn open(path: &CStr) -> Result<Appended, Errno> {
-        let without_waiting = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | without_waiting;
+        let safely = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | safely;
         let file = open(path, flags, Mode::from_bits_truncate(0o644))?;
         let stat = fstat(&file)?;
         let is_regular = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG;
         let size = if is_regular { usize::try_from(stat.st_size).unwrap_or(usize::MAX) } else { 0 };
-        let ends_in_a_line = size == 0 || last_byte(path, without_waiting, stat.st_size) == Some(b'\n');
+        let ends_in_a_line = size == 0 || last_byte(path, safely, stat.st_size) == Some(b'\n');
         Ok(Appended { file, size, ends_in_a_line })
     }
 

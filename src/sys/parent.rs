@@ -49,8 +49,8 @@ impl Parent {
             return Some(received);
         }
         // A parent outside our PID namespace is 0 before its death and after (getppid(2)): there the
-        // kernel's word has to do.
-        let is_gone = self.is_another() || self.pid == 0;
+        // kernel's word has to do, and whoever sends the same from inside has a pid.
+        let is_gone = self.is_another() || self.pid == 0 && received.pid == 0;
         let news = is_gone && !self.told;
         self.told |= news;
         news.then(|| self.death(received))
