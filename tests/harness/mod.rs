@@ -368,6 +368,13 @@ pub enum Status {
     Killed(i32),
 }
 
+/// The version of the kernel, its first two numbers.
+pub fn linux() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 /// For a test that a user namespace cannot help.
 #[track_caller]
 pub fn require_root(why: &str) {

@@ -112,6 +112,17 @@ pub fn ignore(args: &[OsString]) -> i32 {
 /// `orphans COUNT LIFETIME_MS`: leaves so many processes to sexton, says `left`, and ends when
 /// its stdin does.
 pub fn orphans(count: i32, lifetime: i32) -> i32 {
+    if let Err(why) = leave_orphans(count, lifetime) {
+        say!("{why}");
+        return 97;
+    }
+    say!("left");
+    let _ = std::io::stdin().read(&mut [0]);
+    0
+}
+
+/// Leaves so many processes to sexton, which end by themselves.
+pub fn leave_orphans(count: i32, lifetime: i32) -> Result<(), String> {
     for _ in 0..count {
         let pid = unsafe { libc::fork() };
         if pid == 0 {
@@ -121,14 +132,11 @@ pub fn orphans(count: i32, lifetime: i32) -> i32 {
             unsafe { libc::_exit(0) };
         }
         if pid < 0 {
-            say!("no process");
-            return 97;
+            return Err("no process".into());
         }
         unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
     }
-    say!("left");
-    let _ = std::io::stdin().read(&mut [0]);
-    0
+    Ok(())
 }
 
 /// `zombies COUNT`: makes so many dead children, then dies, so that sexton gets them all at once.

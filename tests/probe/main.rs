@@ -9,6 +9,7 @@
 #![allow(missing_docs)]
 
 mod command;
+mod first;
 mod launcher;
 mod raw;
 
@@ -26,6 +27,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     };
     match word.as_str() {
         "run" => launcher::run(rest),
+        "first-process" => first::first_process(rest),
         "state" => command::state(rest),
         "record" => command::record(rest),
         "exit" => command::number(rest, 0),
@@ -45,7 +47,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run state record exit die ignore orphans zombies orphaned server sleepers bomb eat eaten-child hoard accept setuid"
+                "probe: unknown word {other:?}: run first-process state record exit die ignore orphans zombies orphaned server sleepers bomb eat eaten-child hoard accept setuid"
             );
             99
         }

@@ -1,6 +1,7 @@
 //! System calls with all 64 signals, which libc's own functions do not offer.
 
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 pub fn set_mask(mask: u64) -> u64 {
     let mut old = 0_u64;
@@ -56,14 +57,22 @@ pub struct Info {
 }
 
 pub fn wait_for_signal() -> Info {
-    let mut info = MaybeUninit::<Info>::zeroed();
-    let all = u64::MAX;
     loop {
-        let got = unsafe {
-            libc::syscall(libc::SYS_rt_sigtimedwait, &all, info.as_mut_ptr(), std::ptr::null::<libc::timespec>(), 8)
-        };
-        if got > 0 {
-            return unsafe { info.assume_init() };
+        if let Some(info) = wait(std::ptr::null()) {
+            return info;
         }
     }
+}
+
+/// `None` if none comes within this time.
+pub fn wait_for_signal_within(patience: Duration) -> Option<Info> {
+    let patience = libc::timespec { tv_sec: patience.as_secs() as i64, tv_nsec: 0 };
+    wait(&patience)
+}
+
+fn wait(timeout: *const libc::timespec) -> Option<Info> {
+    let mut info = MaybeUninit::<Info>::zeroed();
+    let all = u64::MAX;
+    let got = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &all, info.as_mut_ptr(), timeout, 8) };
+    (got > 0).then(|| unsafe { info.assume_init() })
 }
