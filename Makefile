@@ -27,7 +27,7 @@ DIST_BIN = $(firstword $(foreach bin,$(USUAL_BIN) /usr/bin,$(if $(call HAS_RUST_
 .PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ { print $$1 }' $(MAKEFILE_LIST)) $(DIST:%=dist-%)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build sexton: one static file, target/release/sexton
 	$(CARGO) build --release
@@ -70,13 +70,37 @@ integration: build probe ## Run the tests that need a container engine (Docker)
 	  exit 1; }
 	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast --test docker
 
+# sexton for aarch64 is built along with its tests; on x86_64 it is the file that people take.
+KERNELS := $(RUN_TESTS) --no-fail-fast --test kernels -- --nocapture
+
+kernels: build ## Boot Debian's kernels with sexton as /sbin/init, x86_64 and aarch64, in QEMU
+	integration/kernels/guest x86_64 '$(BINARY)'
+	integration/kernels/guest aarch64
+	$(KERNELS)
+
+kernels-quick: build ## The same for one kernel, on x86_64
+	integration/kernels/guest x86_64 '$(BINARY)'
+	$(KERNELS) --skip bullseye --skip trixie --skip sid --skip aarch64
+
+DENY := $(CARGO) deny
+
 # The documentation is for those who read the source, so it may link to what is private.
-lint: ## Check the format, clippy and the documentation; a warning is an error
+lint: ## Check the format, clippy, the documentation and the dependencies; a warning is an error
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path benches/Cargo.toml --check
 	$(CARGO) clippy $(BENCH_PACKAGE) --lib --bins --tests -- -D warnings
 	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' $(CARGO) doc --no-deps --document-private-items
+	@$(DENY) --version >/dev/null 2>&1 || { \
+	  echo 'make lint: cargo-deny is missing: cargo install cargo-deny --locked' >&2; exit 1; }
+	$(DENY) check licenses bans sources
+	@echo 'make lint: known vulnerabilities were NOT looked for: make audit does that, with the network' >&2
+
+audit: ## Look for known vulnerabilities in the dependencies; fetches the database of them
+	$(DENY) check advisories
+
+reproducible: ## Build twice in different folders and compare the bytes
+	integration/reproducible '$(CARGO) build --release --locked' target/release/sexton
 
 demo: build ## Show a server in a container that loses no request while it is stopped
 	integration/demo/run '$(BINARY)'
