@@ -102,6 +102,9 @@ audit: ## Look for known vulnerabilities in the dependencies; fetches the databa
 reproducible: ## Build twice in different folders and compare the bytes
 	integration/reproducible '$(CARGO) build --release --locked' target/release/sexton
 
+reproducible-dist: ## The same with the release files
+	integration/reproducible '$(MAKE) dist' dist/sexton-x86_64-linux dist/sexton-aarch64-linux
+
 demo: build ## Show a server in a container that loses no request while it is stopped
 	integration/demo/run '$(BINARY)'
 
