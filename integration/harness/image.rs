@@ -11,7 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::run::{docker, finish, try_docker};
 
-/// The image's name without its tag; the containers' names begin with it.
+/// The image's name without its tag.
 pub const REPOSITORY: &str = "sexton-test";
 
 /// What `docker build` gets to see.

@@ -4,11 +4,12 @@
 //! the engine or for the end of a command. Every wait ends after [`PATIENCE`] with a panic that
 //! says what did not come and what came instead.
 
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, unused_imports)] // each test file uses a part of it
 
 mod engine;
 mod host;
 mod image;
+mod room;
 mod run;
 mod terminal;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use host::children;
 pub use image::with_instructions;
+pub use room::{Room, run_name};
 pub use run::{Finished, Lines};
 pub use terminal::Terminal;
 
@@ -97,7 +99,7 @@ impl Name {
         // Several test processes run at once, maybe out of several containers with one engine.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        Name(format!("{}-{}-{now}-{number}", image::REPOSITORY, std::process::id()))
+        Name(format!("{}-{}-{now}-{number}", run_name(), std::process::id()))
     }
 }
 
