@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use nix::fcntl::{Flock, FlockArg};
 
+use super::engine;
 use super::run::{docker, finish, try_docker};
 
 /// The image's name without its tag.
@@ -20,12 +21,24 @@ const CONTEXT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/integration-context
 /// The image's name. Built if there is none yet with this sexton, this probe and this Dockerfile.
 pub fn test_image() -> String {
     static IMAGE: OnceLock<String> = OnceLock::new();
-    IMAGE.get_or_init(build).clone()
+    let image = IMAGE.get_or_init(|| {
+        let image = build();
+        // What sexton is to find in its place.
+        if engine().kind.has_init() {
+            derive(&image, "ENTRYPOINT []\nCMD [\"/probe\", \"record\", \"15\", \"0\"]")
+        } else {
+            image
+        }
+    });
+    image.clone()
 }
 
 /// The test image with instructions of a Dockerfile on top.
 pub fn with_instructions(instructions: &str) -> String {
-    let base = test_image();
+    derive(&test_image(), instructions)
+}
+
+fn derive(base: &str, instructions: &str) -> String {
     let _lock = lock();
     let dockerfile = format!("FROM {base}\n{instructions}\n");
     let image = format!("{REPOSITORY}:{}", hash_of(&[dockerfile.as_bytes()]));
@@ -109,12 +122,12 @@ fn require_engine() {
 
 /// The sexton under test: the one named by TEST_BINARY (`make integration` names the release
 /// build), else the one that cargo built for the tests.
-fn sexton() -> PathBuf {
+pub fn sexton() -> PathBuf {
     std::env::var_os("TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_sexton").into(), PathBuf::from)
 }
 
 /// The tests' own command. Cargo builds no example for a single test, so this asks it to.
-fn probe() -> PathBuf {
+pub fn probe() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // PROFILE/deps/TEST
     let folder = test.ancestors().nth(2).unwrap();
@@ -135,7 +148,7 @@ fn probe() -> PathBuf {
 }
 
 /// A busybox of this machine. That it is static shows when the build runs it.
-fn busybox() -> PathBuf {
+pub fn busybox() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join("busybox")).find(|file| file.is_file());
     found.expect("a static busybox is missing for the test image (Debian: apt-get install busybox-static)")

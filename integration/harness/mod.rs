@@ -6,7 +6,9 @@
 
 #![allow(dead_code, unused_imports)] // each test file uses a part of it
 
-mod engine;
+pub mod core;
+mod docker;
+mod events;
 mod host;
 mod image;
 mod room;
@@ -16,19 +18,18 @@ mod terminal;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use host::children;
+pub use docker::{CALLS, Docker, Engine, Kind, docker_init, engine, use_engine};
+pub use host::{Process, children};
 pub use image::with_instructions;
 pub use room::{Room, run_name};
-pub use run::{Finished, Lines};
+pub use run::{Finished, Lines, docker, finish};
 pub use terminal::Terminal;
-
-use run::docker;
 
 /// What a test waits for at most, for anything that should happen at once. Long, because the
 /// machine may be busy with other tests; whoever waits so long has found a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A container to be started from the test image: sexton is its entrypoint.
+/// A container to be started from the test image, with sexton as its PID 1.
 pub struct Plan {
     name: Name,
     image: String,
@@ -42,7 +43,9 @@ impl Plan {
 
     pub fn from_image(image: String) -> Plan {
         // No test needs more than the loopback, and a network costs half of the start-up.
-        Plan { name: Name::unique(), image, options: vec!["--network=none".into()] }
+        let init = engine().kind.has_init().then(|| "--init".to_owned());
+        let options = ["--network=none".to_owned()].into_iter().chain(init).collect();
+        Plan { name: Name::unique(), image, options }
     }
 
     /// Options of `docker run`.
@@ -134,7 +137,11 @@ impl Container {
     pub fn wait_for_line_at(&mut self, text: &str) -> (Duration, String) {
         let line = self.log.wait_for(text);
         let (time, line) = line.split_once(' ').expect("a line begins with its time");
-        (engine::time(time), line.to_owned())
+        (events::time(time), line.to_owned())
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name.0
     }
 
     /// `docker kill --signal`
@@ -181,6 +188,11 @@ impl Container {
         self.inspect("{{.State.Pid}}").parse().unwrap()
     }
 
+    /// sexton's children.
+    pub fn children(&self) -> Vec<Process> {
+        children(&engine().proc(), self.pid())
+    }
+
     /// All that was written so far: stdout and stderr.
     pub fn logged(&self) -> (String, String) {
         let log = docker(["logs", &self.name.0]);
@@ -188,7 +200,7 @@ impl Container {
     }
 
     /// Has the container stopped by `stop`, and measures how long that takes by the engine's clock.
-    pub fn shutdown(&self, stop: impl FnOnce(&Container)) -> engine::Shutdown {
-        engine::Shutdown::measure(self, stop)
+    pub fn shutdown(&self, stop: impl FnOnce(&Container)) -> events::Shutdown {
+        events::Shutdown::measure(self, stop)
     }
 }

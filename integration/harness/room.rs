@@ -69,7 +69,7 @@ impl Room {
         let mut line = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n", "no namespaces can be made: these tests need root, and busybox (busybox-static)");
-        let init = children(keeper.id() as i32)[0].pid;
+        let init = children(Path::new("/proc"), keeper.id() as i32)[0].pid;
         Room { keeper, init, daemons: Vec::new(), name, folder }
     }
 

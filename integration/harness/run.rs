@@ -9,7 +9,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::PATIENCE;
+use super::{PATIENCE, engine};
 
 /// How a command ended and what it wrote.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub fn docker<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Finished {
 
 /// The same for where a panic would hide another one: says why it did not end.
 pub fn try_docker<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Finished, String> {
-    let mut command = Command::new("docker");
+    let mut command = engine().command();
     command.args(args.into_iter().map(|arg| arg.as_ref().to_owned()));
     finish(command)
 }
@@ -70,7 +70,7 @@ fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// A `docker` command that goes on, and the lines that it writes.
+/// A command that goes on, and the lines that it writes.
 pub struct Lines {
     child: Child,
     lines: Receiver<String>,
@@ -81,8 +81,14 @@ pub struct Lines {
 impl Lines {
     /// Starts `docker`; the lines of its stdout and stderr come as they are written.
     pub fn follow(args: &[&str]) -> Lines {
-        let mut command = Command::new("docker");
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = engine().command();
+        command.args(args);
+        Lines::of(command)
+    }
+
+    /// The same for any command.
+    pub fn of(mut command: Command) -> Lines {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let line = shown(&command);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: cannot be started: {error}"));
         let (sender, lines) = mpsc::channel();

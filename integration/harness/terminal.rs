@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Name, PATIENCE};
+use super::{Name, PATIENCE, engine};
 
 /// The `docker` command on a pseudo-terminal, at whose other end the test sits.
 pub struct Terminal {
@@ -30,7 +30,7 @@ impl Terminal {
         let pty = openpty(Some(&size(24, 80)), None).unwrap();
         let keyboard = File::from(pty.master);
         let slave = || Stdio::from(pty.slave.try_clone().unwrap());
-        let child = Command::new("docker").args(line).stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+        let child = engine().command().args(line).stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
         let mut output = keyboard.try_clone().unwrap();
         let (sender, screen) = mpsc::channel();
         thread::spawn(move || {
