@@ -19,7 +19,8 @@ pub(super) static NATIVE: Dialect = Dialect {
             and shuts down gracefully in bounded time.",
     usage: "sexton [OPTIONS] [--] COMMAND [ARG...]",
     after_help: AFTER_LONG_HELP,
-    version: concat!("sexton ", env!("CARGO_PKG_VERSION")),
+    // With the commit where dockerd looks for it: without, it warns of an init that it does not know.
+    version: concat!("sexton ", env!("CARGO_PKG_VERSION"), " - git.", env!("SEXTON_COMMIT")),
     shorts: None,
     longs: &[],
     options: &[],

@@ -324,7 +324,8 @@ fn the_short_help_fits_one_screen_and_the_long_one_ends_with_examples() {
 
 #[test]
 fn version_and_license_are_printed_and_nothing_is_run() {
-    assert_eq!(printed(&["--version"]).trim(), concat!("sexton ", env!("CARGO_PKG_VERSION")));
+    let version = concat!("sexton ", env!("CARGO_PKG_VERSION"), " - git.", env!("SEXTON_COMMIT"));
+    assert_eq!(printed(&["--version"]).trim(), version);
     assert!(printed(&["-l"]).starts_with("MIT License"));
     assert!(printed(&["--license", "true"]).contains("WITHOUT WARRANTY"));
     assert_eq!(command(&config(&["x", "--version"], &[])), ["x", "--version"]);
