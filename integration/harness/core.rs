@@ -123,7 +123,9 @@ pub fn every_signal_is_forwarded<R: Runtime>(runtime: &R) {
     }
     assert_eq!(container.status(), 7);
     let (stdout, stderr) = container.logged();
-    assert_eq!(stdout.lines().count(), 1 + came, "each came once: {stdout}");
+    // `runc run` forwards the SIGURG by which its own Go wakes its threads.
+    let lines = stdout.lines().filter(|line| !line.starts_with("signal 23 "));
+    assert_eq!(lines.count(), 1 + came, "each came once: {stdout}");
     assert_eq!(stderr, "", "all was well, so sexton says nothing");
 }
 
@@ -149,11 +151,12 @@ pub fn the_command_starts_as_if_sexton_were_not_there<R: Runtime>(runtime: &R) {
     }
 }
 
-/// Whether this `probe state` tells of no blocked and no ignored signal. Signal 32 is not ours to
-/// judge: glibc's posix_spawn has it ignored, so an engine that cargo started hands that on.
+/// Whether this `probe state` tells of no blocked and no ignored signal. 32 and 33 are not ours to
+/// judge: glibc has its own children ignore them (posix_spawn(3)), and engines hand that on.
 pub fn has_fresh_signals(state: &str) -> bool {
-    let has = |line| state.lines().any(|known| known == line);
-    has("mask 0000000000000000") && (has("ignored 0000000000000000") || has("ignored 0000000080000000"))
+    let set = |key| state.lines().find_map(|line| u64::from_str_radix(line.strip_prefix(key)?.trim(), 16).ok());
+    let glibcs = 1 << 31 | 1 << 32;
+    set("mask") == Some(0) && set("ignored").is_some_and(|ignored| ignored & !glibcs == 0)
 }
 
 pub fn the_pre_stop_sleep_is_before_the_stop_signal<R: Runtime>(runtime: &R) {

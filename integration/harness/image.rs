@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::engine;
 use super::run::{docker, finish, try_docker};
+use super::{engine, run_name};
 
 /// The image's name without its tag.
 pub const REPOSITORY: &str = "sexton-test";
@@ -76,8 +76,9 @@ fn build() -> String {
 
 fn docker_build(image: &str, dockerfile: &Path, context: &Path) {
     let (dockerfile, context) = (dockerfile.to_str().unwrap(), context.to_str().unwrap());
-    let label = label();
-    let line = ["build", "--network=none", "--label", &label, "--tag", image, "--file", dockerfile, context];
+    let (label, run) = (label(), run_name());
+    let labels = ["--label", &label, "--label", &run];
+    let line = [&["build", "--network=none", "--tag", image, "--file", dockerfile], &labels[..], &[context]].concat();
     docker(line).succeeded();
 }
 

@@ -10,7 +10,7 @@ pub mod core;
 mod docker;
 mod events;
 mod host;
-mod image;
+pub mod image;
 mod room;
 mod run;
 mod terminal;
@@ -18,7 +18,7 @@ mod terminal;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use docker::{CALLS, Docker, Engine, Kind, docker_init, engine, use_engine};
+pub use docker::{CALLS, Docker, Engine, Kind, engine, use_engine};
 pub use host::{Process, children};
 pub use image::with_instructions;
 pub use room::{Room, run_name};

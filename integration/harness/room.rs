@@ -25,7 +25,7 @@ cat >/dev/null
 set +e
 cd /
 # The processes are gone some time after this, and their cgroups and mounts are busy until then.
-kill -s KILL -- -1
+kill -s KILL -- -1 2>/dev/null
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null
     grep -o " $2[^ ]*" /proc/mounts | sort -r | xargs -r umount 2>/dev/null

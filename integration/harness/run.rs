@@ -73,8 +73,9 @@ fn shown(command: &Command) -> String {
 /// A command that goes on, and the lines that it writes.
 pub struct Lines {
     child: Child,
-    lines: Receiver<String>,
-    seen: Vec<String>,
+    /// Each with the number of its stream: 0 is stdout, 1 stderr.
+    lines: Receiver<(usize, String)>,
+    seen: Vec<(usize, String)>,
     line: String,
 }
 
@@ -94,11 +95,11 @@ impl Lines {
         let (sender, lines) = mpsc::channel();
         let streams: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
+        for (number, stream) in streams.into_iter().enumerate() {
             let sender = sender.clone();
             thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    if sender.send(line).is_err() {
+                    if sender.send((number, line)).is_err() {
                         return;
                     }
                 }
@@ -113,8 +114,8 @@ impl Lines {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let why = match self.lines.recv_timeout(left) {
-                Ok(line) => {
-                    self.seen.push(line.clone());
+                Ok((stream, line)) => {
+                    self.seen.push((stream, line.clone()));
                     if line.contains(text) {
                         return line;
                     }
@@ -123,22 +124,29 @@ impl Lines {
                 Err(RecvTimeoutError::Timeout) => format!("not within {PATIENCE:?}"),
                 Err(RecvTimeoutError::Disconnected) => "it ended before".to_owned(),
             };
-            panic!("{}: no line with {text:?}: {why}; all lines so far:\n{}", self.line, self.seen.join("\n"));
+            panic!("{}: no line with {text:?}: {why}; all lines so far: {:#?}", self.line, self.seen);
         }
     }
 
-    /// Sends the `docker` command itself a signal.
+    /// All that came so far: stdout and stderr.
+    pub fn streams(&self) -> (String, String) {
+        let all = |number| self.seen.iter().filter(move |(stream, _)| *stream == number);
+        let text = |number| all(number).map(|(_, line)| format!("{line}\n")).collect();
+        (text(0), text(1))
+    }
+
+    /// Sends the command itself a signal.
     pub fn send(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
     }
 
-    /// Takes lines to the end of the `docker` command and returns its exit status.
+    /// Takes lines to the end of the command and returns its exit status.
     pub fn status(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             self.seen.push(line);
         }
-        assert!(Instant::now() < deadline, "{}: did not end within {PATIENCE:?}:\n{}", self.line, self.seen.join("\n"));
+        assert!(Instant::now() < deadline, "{}: did not end within {PATIENCE:?}: {:#?}", self.line, self.seen);
         // Both its streams have ended, so it has, or is about to.
         self.child.wait().unwrap().code()
     }

@@ -293,6 +293,29 @@ pub fn accept() -> i32 {
     0
 }
 
+/// `calls`: tries what a seccomp profile may refuse, with arguments that make each call fail
+/// anyway; `NAME ERRNO` a line.
+pub fn calls() -> i32 {
+    let calls = [
+        ("pidfd_open", libc::SYS_pidfd_open),
+        ("pidfd_send_signal", libc::SYS_pidfd_send_signal),
+        ("clone3", libc::SYS_clone3),
+        ("close_range", libc::SYS_close_range),
+        ("signalfd4", libc::SYS_signalfd4),
+        ("timerfd_create", libc::SYS_timerfd_create),
+        ("epoll_create1", libc::SYS_epoll_create1),
+    ];
+    let told = |name, result: i64| {
+        let errno = if result < 0 { std::io::Error::last_os_error().raw_os_error() } else { None };
+        say!("{name} {}", errno.unwrap_or(0));
+    };
+    for (name, number) in calls {
+        told(name, unsafe { libc::syscall(number, -1_i64, -1_i64, -1_i64, -1_i64) });
+    }
+    told("subreaper", unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1_u64, 0, 0, 0) }.into());
+    0
+}
+
 /// `setuid UID WORD...`: changes the uid, then goes on as `probe WORD...`.
 pub fn setuid(uid: i32, rest: &[OsString]) -> i32 {
     if unsafe { libc::setresuid(uid as u32, uid as u32, uid as u32) } != 0 {

@@ -44,10 +44,11 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "eaten-child" => command::eaten_child(command::number(rest, 0)),
         "hoard" => command::hoard(command::number(rest, 0)),
         "accept" => command::accept(),
+        "calls" => command::calls(),
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record exit die ignore orphans zombies orphaned server sleepers bomb eat eaten-child hoard accept setuid"
+                "probe: unknown word {other:?}: run first-process state record exit die ignore orphans zombies orphaned server sleepers bomb eat eaten-child hoard accept calls setuid"
             );
             99
         }
