@@ -1,7 +1,6 @@
 # What can be done with this repository. `make` alone lists it.
 
 CARGO ?= cargo
-DOCKER ?= docker
 
 # The file that people take: the tests run it, not a build of their own (tests/harness/mod.rs).
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/sexton
@@ -63,12 +62,8 @@ prove: build probe ## Explore the state machine further, and send 2,000 storms o
 	EXPLORE_UNITS=10 $(CARGO) test --lib explored -- --nocapture
 	TEST_BINARY='$(BINARY)' STORMS=500 $(CARGO) test --test storm
 
-integration: build probe ## Run the tests that need a container engine (Docker)
-	@timeout 10 $(DOCKER) version >/dev/null 2>&1 || { \
-	  echo 'make integration: no container engine answers ($(DOCKER) version fails).' >&2; \
-	  echo 'On Debian, as root: apt-get install docker.io; then, unless it runs already: dockerd &' >&2; \
-	  exit 1; }
-	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast --test docker
+integration: build probe ## Run the tests that need container engines; ENGINES="gvisor crun" runs some
+	TEST_BINARY='$(BINARY)' CARGO='$(CARGO)' integration/run $(ENGINES)
 
 # sexton for aarch64 is built along with its tests; on x86_64 it is the file that people take.
 KERNELS := $(RUN_TESTS) --no-fail-fast --test kernels -- --nocapture
