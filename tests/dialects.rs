@@ -293,7 +293,7 @@ fn notify_socket_is_untouched_in_every_dialect() {
 #[test]
 fn a_pause_ends_well_with_a_stop_signal_and_with_nothing_else() {
     for place in BOTH {
-        for (signal, options) in [(2, &["--pause"][..]), (15, &["--pause"]), (3, &["--pause", "--stop-signal=QUIT"])] {
+        for (signal, options) in [(2, &["--pause"][..]), (15, &["-P"]), (3, &["--pause", "--stop-signal=QUIT"])] {
             let mut run = Sexton::new(place).options(options).bare();
             wait_until("it waits", || harness::is_waiting(run.pid));
             for other in [1, 10, 17, 18, 28, 40, 64] {

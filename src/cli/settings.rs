@@ -268,7 +268,7 @@ pub(super) static SETTINGS: [Setting; 16] = [
     },
     Setting {
         long: "pause",
-        short: None,
+        short: Some('P'),
         variable: "SEXTON_PAUSE",
         value: "",
         kind: Kind::Switch,
