@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::run::{docker, finish, try_docker};
+use super::run::{docker, finish, installed, try_docker};
 use super::{engine, run_name};
 
 /// The image's name without its tag.
@@ -49,6 +49,19 @@ fn derive(base: &str, instructions: &str) -> String {
         docker_build(&image, &folder.join("Dockerfile"), &folder);
     }
     image
+}
+
+/// These images as a file, for engines that take one in from there.
+pub fn archive(images: &[String]) -> PathBuf {
+    let _lock = lock();
+    let file = Path::new(CONTEXT).join(format!("images-{}.tar", hash_of(images)));
+    if !file.exists() {
+        let part = file.with_extension("part");
+        let line = [&["save".to_owned(), format!("--output={}", part.display())], images].concat();
+        docker(line).succeeded();
+        fs::rename(&part, &file).unwrap();
+    }
+    file
 }
 
 fn build() -> String {
@@ -150,7 +163,5 @@ pub fn probe() -> PathBuf {
 
 /// A busybox of this machine. That it is static shows when the build runs it.
 pub fn busybox() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("busybox")).find(|file| file.is_file());
-    found.expect("a static busybox is missing for the test image (Debian: apt-get install busybox-static)")
+    installed("busybox", "busybox-static")
 }

@@ -11,6 +11,8 @@ mod docker;
 mod events;
 mod host;
 pub mod image;
+pub mod manifest;
+pub mod processes;
 mod room;
 mod run;
 mod terminal;
@@ -22,7 +24,7 @@ pub use docker::{CALLS, Docker, Engine, Kind, engine, use_engine};
 pub use host::{Process, children};
 pub use image::with_instructions;
 pub use room::{Room, run_name};
-pub use run::{Finished, Lines, docker, finish};
+pub use run::{Finished, Lines, docker, finish, installed};
 pub use terminal::Terminal;
 
 /// What a test waits for at most, for anything that should happen at once. Long, because the

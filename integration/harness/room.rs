@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sched::{CloneFlags, setns};
+
 use super::{PATIENCE, children};
 
 /// What PID 1 of a room does: `sh -c KEEPER keeper NAME FOLDER`.
@@ -98,6 +100,12 @@ impl Room {
         let mut command = Command::new("nsenter");
         command.arg(format!("--target={}", self.init)).args(["--mount", "--net", "--pid", "--", program]);
         command
+    }
+
+    /// Takes the calling thread to the network of the room.
+    pub fn enter_network(&self) {
+        let network = File::open(format!("/proc/{}/ns/net", self.init)).unwrap();
+        setns(network, CloneFlags::CLONE_NEWNET).unwrap();
     }
 
     /// Starts a daemon in the room, which logs to `NAME.log` in the folder, and waits until this

@@ -1,6 +1,7 @@
 //! Running the `docker` command: to its end, or line by line as it goes.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -39,6 +40,13 @@ pub fn try_docker<S: AsRef<str>>(args: impl IntoIterator<Item = S>) -> Result<Fi
     let mut command = engine().command();
     command.args(args.into_iter().map(|arg| arg.as_ref().to_owned()));
     finish(command)
+}
+
+/// A program of this machine, without which a test fails and says where it comes from.
+pub fn installed(program: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    found.unwrap_or_else(|| panic!("{program} is missing (Debian: apt-get install {package})"))
 }
 
 /// Runs a command to its end, without stdin.
