@@ -184,6 +184,18 @@ fn a_pod_with_a_shared_pid_namespace_is_stopped_without_waiting_for_the_limit() 
 }
 
 #[test]
+fn an_infra_container_that_waits_leaves_a_shared_pid_namespace_to_the_pre_stop_sleep() {
+    let podman = Podman::new();
+    podman.create_pod(&["--infra-command=/sexton -P --orphans wait"], "pid");
+    let mut container = podman.start("server", &["--pod=pod", "--env=SEXTON_PRE_STOP_SLEEP=1s"], &RECORD);
+    container.wait_for("ready");
+    let took = podman.stop(&["pod", "stop", "--time=60", "pod"]);
+    assert!(took >= SECOND && took < SECOND + SLACK, "{took:?}");
+    assert_eq!(container.status(), Some(7));
+    assert_eq!(podman.infra_status(), "exited 0");
+}
+
+#[test]
 fn the_manifest_of_docs_kubernetes_md_plays_and_shares_the_pid_namespace_if_it_says_so() {
     let podman = Podman::new();
     let changes = [

@@ -3,12 +3,13 @@
 
 use log::{info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Orphans};
 use crate::signal::Signal;
-use crate::supervisor::{What, adopt_orphans, watch_parent};
-use crate::sys::{ChangeKind, Inbox, Reaper, Reaping, close_all_but_stderr, leave_working_directory, own_pid};
+use crate::supervisor::{STRANGERS, What, adopt_orphans, watch_parent};
+use crate::sys::{ChangeKind, Inbox, Others, Reaper, Reaping, close_all_but_stderr, leave_working_directory, own_pid};
 
-/// Reaps until SIGINT, SIGTERM or another stop signal comes. Returns sexton's exit status.
+/// Reaps until SIGINT, SIGTERM or another stop signal comes, and then, unless orphans are to be left,
+/// until nobody is left or one more comes. Returns sexton's exit status.
 pub fn run(config: &Config) -> u8 {
     if own_pid() != 1 {
         adopt_orphans(config);
@@ -20,15 +21,26 @@ pub fn run(config: &Config) -> u8 {
     let end = config.stop_signals.with(Signal::INT).with(Signal::TERM).with(Signal::KILL);
     let mut next = parent.filter(|(_, is_dead)| *is_dead).map(|(parent, _)| parent.death_notice());
     let mut inbox = Inbox::default();
+    let mut ending = false;
     loop {
         if let Some(received) = next
             && end.contains(received.signal)
         {
             info!("the pause ends: {}", received.signal);
+            if ending || config.orphans == Orphans::Leave {
+                return 0;
+            }
+            ending = true;
+        }
+        let mut left = reap(config);
+        while left == Reaping::More {
+            left = reap(config);
+        }
+        // Those that an engine put here are not our children; their end is only seen by looking.
+        if ending && left == Reaping::NoChildren && (own_pid() != 1 || Others::of_us().none_in_namespace()) {
             return 0;
         }
-        while reap(config) == Reaping::More {}
-        next = inbox.wait(None).and_then(|received| match &mut parent {
+        next = inbox.wait(ending.then_some(STRANGERS)).and_then(|received| match &mut parent {
             Some((parent, _)) => parent.interpret(received),
             None => Some(received),
         });

@@ -128,7 +128,7 @@ struct Supervisor<'a> {
 /// How often sexton looks whether processes are gone that are not its children: those that an
 /// engine's exec put into the container, whose end the kernel does not tell PID 1. Only while the
 /// command is gone, nobody else is left, and orphans are not to be left.
-const STRANGERS: Duration = Duration::from_millis(100);
+pub(crate) const STRANGERS: Duration = Duration::from_millis(100);
 
 impl Supervisor<'_> {
     /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.

@@ -330,6 +330,32 @@ fn a_pause_reaps_and_holds_nothing() {
 }
 
 #[test]
+fn a_pause_that_waits_ends_with_the_last_of_the_others_or_at_a_second_stop_signal() {
+    let (probe, sexton) = (probe_binary(), sexton_binary());
+    let script = format!("{} record 10 0 & exec {} -P --orphans wait", probe.display(), sexton.display());
+    for place in BOTH {
+        for is_asked_again in [false, true] {
+            let mut run = Sexton::new(place).binary("/bin/sh").options(["-c", &script]).bare();
+            run.wait_for_line("ready");
+            let child = run.command_pid();
+            wait_until("the pause began", || harness::is_waiting(run.pid));
+            run.send(15);
+            wait_until("it was taken", || harness::is_waiting(run.pid) && run.proc_status("ShdPnd") == "0".repeat(16));
+            assert_eq!(run.try_status(std::time::Duration::ZERO), None);
+            if is_asked_again {
+                run.send(15);
+            } else {
+                harness::kill(child, 10);
+            }
+            assert_eq!(run.status(), Status::Exited(0), "{place:?}");
+            if is_asked_again && place == Place::Ordinary {
+                harness::kill(child, 9);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_pause_with_a_command_is_wrong_usage() {
     for place in BOTH {
         let (status, stdout, stderr) = Sexton::new(place).options(["--pause"]).shell("echo started").finish();

@@ -274,7 +274,8 @@ pub(super) static SETTINGS: [Setting; 16] = [
         kind: Kind::Switch,
         heading: PROCESSES,
         help: "Run no command: reap orphans until SIGINT or SIGTERM, then exit 0",
-        more: "For the container that holds the namespaces of a pod.",
+        more: "For the container that holds the namespaces of a pod. With --orphans wait it stays until\n\
+               nobody else is in its PID namespace, so that the pod's containers end in their own time.",
         apply: |config, values| {
             config.pause = one(values, switch)?;
             Ok(())
