@@ -2,7 +2,8 @@
 //! committed numbers that may only fall.
 //!
 //! Each build runs as PID 1 of a small container's surroundings that are the same on every machine.
-//! With `--lower` the file gets the numbers that fell, and those that were not in it.
+//! With `--lower` the file gets the numbers that fell and those that were not in it, and loses those
+//! that nobody asks for any more.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -80,6 +81,9 @@ fn run() -> io::Result<bool> {
         }
     }
     if lower {
+        let is_asked = |key: &str| QUESTIONS.iter().any(|(question, ..)| key == *question);
+        let is_here = |name: &str| builds.iter().any(|(build, _)| name == *build);
+        limits.retain(|line, _| line.split_once(' ').is_some_and(|(name, key)| is_asked(key) || !is_here(name)));
         let comments = text.lines().filter(|line| line.starts_with('#')).map(str::to_owned);
         let numbers = limits.iter().map(|(key, number)| format!("{key} {number}"));
         let lines: Vec<String> = comments.chain(numbers).collect();
