@@ -13,14 +13,12 @@ mod path;
 mod termination;
 
 use std::ffi::CStr;
-use std::fmt::{self, Write as _};
-use std::io::{self, Write};
+use std::fmt::{self, Write};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use env_logger::{Builder, Target, WriteStyle};
 use log::kv::Value;
-use log::{Level, Record};
+use log::{Level, Log, Metadata, Record};
 
 use crate::cli::UsageError;
 use crate::config::{Config, LogFormat};
@@ -35,9 +33,6 @@ const DROPPED_LINE: usize = 256;
 /// Lines that found no room on stderr since the last one that did.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Whether logged lines are written.
-static READY: AtomicBool = AtomicBool::new(false);
-
 /// How lines are written; text until [`init`].
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
@@ -49,27 +44,35 @@ fn format() -> LogFormat {
 pub fn init(config: &Config) {
     let _ = FORMAT.set(config.log_format);
     termination::init(config.termination_log.as_ref());
-    let logger = Builder::new()
-        .filter_level(config.log_level)
-        .write_style(WriteStyle::Never)
-        .target(Target::Pipe(Box::new(Logged)))
-        .format(|buffer, record| match format() {
-            LogFormat::Text => writeln!(buffer, "sexton: {}", record.args()),
+    // It fails only when there is a logger already.
+    let is_first = log::set_logger(&Logger).is_ok();
+    debug_assert!(is_first);
+    log::set_max_level(config.log_level);
+}
+
+/// Writes each record as a line, which is put together on the stack: nothing is allocated while the
+/// command runs.
+struct Logger;
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let mut line = Line::default();
+        match format() {
+            LogFormat::Text => drop(writeln!(line, "sexton: {}", record.args())),
             LogFormat::Json => {
-                let mut line = Line::default();
                 // Room in the same write for the line that tells of dropped ones.
                 line.set_limit(LONGEST_LINE - DROPPED_LINE);
                 json::write(&mut line, record);
-                buffer.write_all(line.bytes())
             }
-        })
-        .try_init();
-    // It fails only when there is a logger already.
-    debug_assert!(logger.is_ok());
-    // The first line makes env_logger allocate the buffer that it then keeps: have that happen
-    // before the command runs, with a line that nobody sees.
-    log::error!("{:1$}", "", LONGEST_LINE);
-    READY.store(true, Ordering::Relaxed);
+        }
+        write_line(&line);
+    }
+
+    fn flush(&self) {}
 }
 
 /// What is known of an event, for those who read with programs.
@@ -136,8 +139,12 @@ pub fn end(level: Level, sentence: fmt::Arguments<'_>, facts: &Facts<'_>) {
 }
 
 /// Says what is wrong with the usage.
+// Not a part of `main`, whose stack would hold the line for good.
+#[inline(never)]
 pub fn usage(error: &UsageError) {
-    let _ = writeln!(Stderr, "sexton: {}", error.0);
+    let mut line = Line::default();
+    let _ = writeln!(line, "sexton: {}", error.0);
+    write_line(&line);
 }
 
 /// Prints what the user asked for on stdout.
@@ -150,51 +157,23 @@ pub fn print(text: &str) -> Result<(), UsageError> {
     write_stdout(text.as_bytes()).map_err(|errno| UsageError(format!("cannot write to stdout: {}", errno.desc())))
 }
 
-/// stderr, which never blocks: what finds no room is dropped and counted.
-struct Stderr;
-
-impl Write for Stderr {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let dropped = DROPPED.load(Ordering::Relaxed);
-        let mut whole = Line::default();
-        if dropped > 0 {
-            let plural = if dropped == 1 { "" } else { "s" };
-            let message = format_args!("{dropped} line{plural} dropped: stderr was full");
-            match format() {
-                LogFormat::Text => drop(writeln!(whole, "sexton: {message}")),
-                LogFormat::Json => json::write_dropped(&mut whole, dropped, &message),
-            }
+/// Writes a line to stderr in one go, so that it is never torn apart by what others write, and
+/// without waiting: what finds no room is dropped and counted.
+fn write_line(line: &Line) {
+    let dropped = DROPPED.load(Ordering::Relaxed);
+    let mut whole = Line::default();
+    if dropped > 0 {
+        let plural = if dropped == 1 { "" } else { "s" };
+        let message = format_args!("{dropped} line{plural} dropped: stderr was full");
+        match format() {
+            LogFormat::Text => drop(writeln!(whole, "sexton: {message}")),
+            LogFormat::Json => json::write_dropped(&mut whole, dropped, &message),
         }
-        whole.push(line);
-        match write_stderr(whole.bytes()) {
-            Ok(()) => DROPPED.store(0, Ordering::Relaxed),
-            Err(_) => DROPPED.store(dropped.saturating_add(1), Ordering::Relaxed),
-        }
-        Ok(line.len())
     }
-
-    /// One line is one write, so that a line is never torn apart by what others write.
-    fn write_fmt(&mut self, args: fmt::Arguments<'_>) -> io::Result<()> {
-        let mut line = Line::default();
-        let _ = line.write_fmt(args);
-        self.write(line.bytes()).map(drop)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// [`Stderr`], for the logger.
-struct Logged;
-
-impl Write for Logged {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if READY.load(Ordering::Relaxed) { Stderr.write(line) } else { Ok(line.len()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    whole.push(line.bytes());
+    match write_stderr(whole.bytes()) {
+        Ok(()) => DROPPED.store(0, Ordering::Relaxed),
+        Err(_) => DROPPED.store(dropped.saturating_add(1), Ordering::Relaxed),
     }
 }
 
