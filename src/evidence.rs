@@ -17,8 +17,7 @@ const NOTED: usize = 8;
 #[derive(Debug)]
 pub struct Evidence {
     started: Duration,
-    memory: Memory,
-    oom_kills_before: Option<u64>,
+    memory: Option<Memory>,
     /// Who asked for the shutdown, and when.
     stop: Option<(Sender, Duration)>,
     /// When the first stop signal was forwarded.
@@ -34,11 +33,9 @@ pub struct Evidence {
 impl Evidence {
     /// Of a command that was started just now.
     pub fn new() -> Evidence {
-        let memory = Memory::of_us();
         Evidence {
             started: monotonic_now(),
-            oom_kills_before: memory.oom_kills(),
-            memory,
+            memory: Memory::of_us(),
             stop: None,
             stop_forwarded: None,
             stops: SignalSet::EMPTY,
@@ -115,7 +112,9 @@ impl Evidence {
 
     /// Whether the memory of our cgroup ran out since the command was started.
     pub fn memory(&self) -> OutOfMemory {
-        OutOfMemory::of(self.oom_kills_before, self.memory.oom_kills(), || self.memory.limit())
+        let memory = self.memory.as_ref();
+        let before = memory.map(Memory::oom_kills_before);
+        OutOfMemory::of(before, memory.and_then(Memory::oom_kills), || memory.and_then(Memory::limit))
     }
 }
 

@@ -10,10 +10,13 @@ use nix::errno::Errno;
 use crate::config::Config;
 use crate::report::exec::{self, Refusal};
 use crate::report::file::{HEAD, Kind};
-use crate::sys::{Args, Failure, Launch, Start, Terminal, open, read_at, spawn};
+use crate::sys::{Args, Candidates, Failure, Launch, Start, Terminal, open, read_at, spawn};
 
 /// Where to search when there is no `PATH`: what Docker sets when an image sets none.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What executes scripts that do not say what does.
+const SHELL: &CStr = c"/bin/sh";
 
 /// Starts the command and returns its pid.
 ///
@@ -25,9 +28,8 @@ pub fn launch(config: &Config, start: &Start, own_group: bool, terminal: Option<
     let name = command.first().unwrap_or_default();
     let path = start.environment.get("PATH").unwrap_or(DEFAULT_PATH);
     let candidates = candidates(name, path);
-    let shell = [c"/bin/sh".to_owned()];
     let mut launch = Launch {
-        candidates: &candidates,
+        candidates,
         args: command,
         environment: start.environment,
         inherited: start.inherited,
@@ -41,13 +43,14 @@ pub fn launch(config: &Config, start: &Start, own_group: bool, terminal: Option<
         Err(Failure::Fork(errno)) => return Err(exec::fork_refused(errno)),
         Err(Failure::Exec { errno, candidate }) => (errno, candidate),
     };
-    let Some(file) = refused(&candidates, candidate, errno, is_searched(name)) else {
+    let files = files(candidates);
+    let Some(file) = refused(&files, candidate, errno, is_searched(name)) else {
         return Err(exec::not_in_path(name, path));
     };
     if errno == Errno::ENOEXEC && is_shell_script(file) {
-        let mut args = vec![shell[0].to_bytes().to_vec(), file.to_bytes().to_vec()];
+        let mut args = vec![SHELL.to_bytes().to_vec(), file.to_bytes().to_vec()];
         args.extend(command.from(1).iter().map(|arg| arg.to_bytes().to_vec()));
-        launch.candidates = &shell;
+        launch.candidates = Candidates { name: SHELL, path: b"" };
         launch.args = Args::from_strings(args);
         return match spawn(&launch) {
             Ok(pid) => Ok(pid),
@@ -62,13 +65,13 @@ pub fn launch(config: &Config, start: &Start, own_group: bool, terminal: Option<
 ///
 /// The kernel says ENOENT for a script without its interpreter too, and the search goes on. And
 /// it says EACCES when a directory may not be searched, but then nobody knows of a file there.
-fn refused(candidates: &[CString], candidate: usize, errno: Errno, is_searched: bool) -> Option<&CString> {
+fn refused(files: &[CString], candidate: usize, errno: Errno, is_searched: bool) -> Option<&CString> {
     use Errno::{EACCES, ENODEV, ENOENT, ENOTDIR, ESTALE, ETIMEDOUT};
-    let refused = candidates.get(candidate).or(candidates.first());
+    let refused = files.get(candidate).or(files.first());
     if !is_searched || !matches!(errno, EACCES | ENODEV | ENOENT | ENOTDIR | ESTALE | ETIMEDOUT) {
         return refused;
     }
-    refused.into_iter().chain(candidates).find(|file| as_path(file).symlink_metadata().is_ok())
+    refused.into_iter().chain(files).find(|file| as_path(file).symlink_metadata().is_ok())
 }
 
 /// Whether a name is looked for in `PATH`.
@@ -76,23 +79,14 @@ fn is_searched(name: &CStr) -> bool {
     !name.is_empty() && !name.to_bytes().contains(&b'/')
 }
 
-/// The files to try, in their order (execvp(3)): never empty.
-fn candidates(name: &CStr, path: &[u8]) -> Vec<CString> {
-    if !is_searched(name) {
-        return vec![name.to_owned()];
-    }
-    let name = name.to_bytes();
-    let join = |directory: &[u8]| {
-        // An empty entry is the working directory.
-        let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-        without_nul([directory, separator, name].concat())
-    };
-    path.split(|byte| *byte == b':').map(join).collect()
+/// Where to look for this name.
+fn candidates<'a>(name: &'a CStr, path: &'a [u8]) -> Candidates<'a> {
+    Candidates { name, path: if is_searched(name) { path } else { b"" } }
 }
 
-/// Bytes that came out of C strings.
-fn without_nul(bytes: Vec<u8>) -> CString {
-    CString::new(bytes).unwrap_or_default()
+/// The candidates as paths: each from C strings, so without a NUL in it.
+fn files(candidates: Candidates<'_>) -> Vec<CString> {
+    candidates.iter().map(|parts| CString::new(parts.concat()).unwrap_or_default()).collect()
 }
 
 /// Whether a file that the kernel does not recognise is to be given to the shell: a text without
@@ -110,7 +104,7 @@ mod tests {
     use super::*;
 
     fn shown(name: &CStr, path: &[u8]) -> Vec<String> {
-        candidates(name, path).into_iter().map(|c| c.into_string().unwrap()).collect()
+        files(candidates(name, path)).into_iter().map(|c| c.into_string().unwrap()).collect()
     }
 
     #[test]

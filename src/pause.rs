@@ -1,6 +1,8 @@
 //! `--pause`: there is no command, only orphans to reap, as in the container that holds the
 //! namespaces of a pod.
 
+use std::ops::ControlFlow;
+
 use log::{info, warn};
 
 use crate::config::{Config, Orphans};
@@ -52,5 +54,6 @@ fn reap(config: &Config) -> Reaping {
         if config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
             warn!("reaped orphan {}: it {}", change.pid, What(change.kind));
         }
+        ControlFlow::Continue(())
     })
 }

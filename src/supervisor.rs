@@ -1,6 +1,7 @@
 //! The loop: wait for a signal or a deadline, feed the state machine, do what it says.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use humantime::format_duration;
@@ -64,11 +65,12 @@ pub fn run(config: &Config, start: &Start) -> u8 {
         shares_group,
     };
     drop(terminal);
+    // It opens files, and leaves them to be closed with all others.
+    let mut evidence = Evidence::new();
     close_all_but_stderr();
     unblock_stderr();
     leave_working_directory();
     let command = Command { name: config.command.first().unwrap_or_default(), pid };
-    let evidence = Evidence::new();
     info!(event = "command_started", command:% = Name(command.name), pid = command.pid; "started {command}");
 
     let mut supervisor = Supervisor {
@@ -84,7 +86,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             command,
             job,
             others: Others::of_us(),
-            evidence,
+            evidence: &mut evidence,
             ended: None,
             over: false,
             stop: None,
@@ -207,6 +209,12 @@ impl Supervisor<'_> {
             if let Some(event) = self.hands.see(change) {
                 self.event(event);
             }
+            // Whoever else is dead by now is nobody's concern any more.
+            if self.hands.over && !self.hands.config.warn_on_reap {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         if more == Reaping::Nothing && self.hands.killing {
             // What escaped is our child by now: its parent is dead.
@@ -231,7 +239,7 @@ struct Hands<'a> {
     /// The processes that are left when the command is gone.
     others: Others,
     /// What is needed to say why the command died.
-    evidence: Evidence,
+    evidence: &'a mut Evidence,
     /// How the command ended.
     ended: Option<Ended>,
     /// It is time to leave.

@@ -1,106 +1,211 @@
 //! Our own cgroup (cgroups(7)), in version 1 and 2, inside and outside a cgroup namespace.
 
-use std::ffi::CString;
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
-use super::file::{read_into, read_text};
-use super::mounts::{Mount, mounts};
+use super::file::{find_line, read_into};
+use super::mounts::{Mount, find_mount};
 
-/// The directories of the cgroups that limit us for this controller, our own first; those above
-/// what is mounted here cannot be seen, and may limit us as well.
-pub fn cgroups(controller: &str) -> Vec<PathBuf> {
-    let Some(own) = read_text("/proc/self/cgroup") else { return Vec::new() };
-    let Some((point, path)) = locate(&own, &mounts(), controller) else { return Vec::new() };
-    path.ancestors().map(|path| point.join(path)).collect()
+/// The longest path of a cgroup that is looked at.
+const LONGEST: usize = 1024;
+
+/// The directory of a cgroup.
+#[derive(Clone, Debug)]
+pub struct Cgroup {
+    path: Text,
+    /// So much of it is the mount point of its hierarchy.
+    point: usize,
+    version: Version,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+impl Cgroup {
+    /// The one that limits us for this controller, if it can be seen from here.
+    ///
+    /// To be called when nothing is executed any more ([`find_line`]).
+    pub fn of_us(controller: &str) -> Option<Cgroup> {
+        let (version, own) = find_line(c"/proc/self/cgroup", |line| place(line, controller))?;
+        let own = own?;
+        find_mount(|mount| locate(version, own.bytes(), &mount, controller))
+    }
+
+    /// Its directory and those of the cgroups above it. What is above the mount point cannot be
+    /// seen, and may limit us as well.
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        let (point, own) = self.path.bytes().split_at(self.point);
+        let ends = (0..=own.len()).rev().filter(|end| own.get(*end).is_none_or(|byte| *byte == b'/'));
+        ends.map(move |end| Path::new(OsStr::from_bytes(&self.path.bytes()[..point.len() + end])))
+    }
 }
 
 /// Where the kernel says what it did when the memory of our cgroup ran out.
 ///
-/// The paths are looked up once; reading them later allocates nothing, for by then there may be no
-/// memory to be had.
+/// All of it is in its place: reading it again allocates nothing, for by then there may be no memory
+/// to be had.
 #[derive(Debug)]
 pub struct Memory {
-    /// Counts the processes of our cgroup that were killed.
-    counter: Option<CString>,
-    /// The limits of our cgroup and of those above it.
-    limits: Vec<CString>,
+    cgroup: Cgroup,
+    /// How many processes of our cgroup the kernel had killed when sexton first looked.
+    oom_kills_before: u64,
 }
 
 impl Memory {
-    /// Our own cgroup's.
-    pub fn of_us() -> Memory {
-        let cgroups = cgroups("memory");
-        let file = |cgroup: &PathBuf, name| CString::new(cgroup.join(name).as_os_str().as_bytes()).ok();
-        // Version 2, version 1. The root cgroup of version 2 has neither.
-        for (counter, limit) in [("memory.events", "memory.max"), ("memory.oom_control", "memory.limit_in_bytes")] {
-            let counter = cgroups.first().and_then(|own| file(own, counter));
-            if counter.as_ref().is_some_and(|counter| oom_kills(counter).is_some()) {
-                return Memory { counter, limits: cgroups.iter().filter_map(|cgroup| file(cgroup, limit)).collect() };
-            }
-        }
-        Memory { counter: None, limits: Vec::new() }
+    /// Our own cgroup's, if it can be seen; the root cgroup of version 2 counts nothing.
+    ///
+    /// To be called when nothing is executed any more ([`find_line`]).
+    pub fn of_us() -> Option<Memory> {
+        let cgroup = Cgroup::of_us("memory")?;
+        let counter = file(cgroup.directories().next()?, cgroup.counter())?;
+        let oom_kills_before = find_line(counter.c_str()?, oom_kills)?;
+        Some(Memory { cgroup, oom_kills_before })
     }
 
-    /// How many processes of our cgroup the kernel has killed for lack of memory, in this cgroup or
-    /// on the whole machine; `None` when it cannot be seen from here.
+    /// How many processes of our cgroup the kernel had killed for lack of memory when sexton first
+    /// looked, in this cgroup or on the whole machine.
+    pub fn oom_kills_before(&self) -> u64 {
+        self.oom_kills_before
+    }
+
+    /// And how many by now.
     pub fn oom_kills(&self) -> Option<u64> {
-        oom_kills(self.counter.as_ref()?)
+        let counter = file(self.cgroup.directories().next()?, self.cgroup.counter())?;
+        read_into(counter.c_str()?, &mut [0; 1024])?.lines().find_map(oom_kills)
     }
 
     /// The lowest limit that can be seen, in bytes, if there is one.
     pub fn limit(&self) -> Option<u64> {
         // Version 1 writes "no limit" as the largest number of whole pages.
         const NO_LIMIT: u64 = i64::MAX as u64 & !0xffff;
-        let limits = self.limits.iter().filter_map(|limit| read_into(limit, &mut [0; 64])?.trim().parse().ok());
+        let name = match self.cgroup.version {
+            Version::One => "memory.limit_in_bytes",
+            Version::Two => "memory.max",
+        };
+        let limits = self.cgroup.directories().filter_map(|directory| {
+            let limit = file(directory, name)?;
+            read_into(limit.c_str()?, &mut [0; 64])?.trim().parse().ok()
+        });
         limits.min().filter(|limit: &u64| *limit < NO_LIMIT)
     }
 }
 
-/// `oom_kill N` among the lines of memory.events (since Linux 4.13; cgroups(7)).
-fn oom_kills(counter: &CString) -> Option<u64> {
-    read_into(counter, &mut [0; 1024])?.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+impl Cgroup {
+    fn counter(&self) -> &'static str {
+        match self.version {
+            Version::One => "memory.oom_control",
+            Version::Two => "memory.events",
+        }
+    }
 }
 
-/// Where the controller's hierarchy is mounted, and our place below that.
-fn locate(own: &str, mounts: &[Mount], controller: &str) -> Option<(PathBuf, PathBuf)> {
-    // `8:cpu,cpuacct:/path` in version 1, `0::/path` in version 2. On a machine with both a
-    // controller is in one of them only.
-    let lines = || own.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
-    let first = lines().find(|(controllers, _)| has(controllers, controller));
-    let is_first = first.is_some();
-    let (_, path) = first.or_else(|| lines().find(|(controllers, _)| controllers.is_empty()))?;
-    let path = Path::new(path);
-    // Ours is above or beside the root of our cgroup namespace: not to be seen (cgroup_namespaces(7)).
-    if path.components().any(|part| part == Component::ParentDir) {
+/// `oom_kill N` (since Linux 4.13; cgroups(7)).
+fn oom_kills(line: &str) -> Option<u64> {
+    line.strip_prefix("oom_kill ")?.trim().parse().ok()
+}
+
+/// A file of a cgroup, as a C string.
+fn file(directory: &Path, name: &str) -> Option<Text> {
+    let mut path = Text::EMPTY;
+    path.push(directory.as_os_str().as_bytes().iter().copied())?;
+    path.push(b"/".iter().chain(name.as_bytes()).chain(b"\0").copied())?;
+    Some(path)
+}
+
+/// Our place in the hierarchy of a controller, from a line of /proc/self/cgroup: `8:cpu,cpuacct:/path`
+/// in version 1, `0::/path` in version 2. On a machine with both a controller is in one of them
+/// only; version 2, which is always there, comes last.
+///
+/// The path is `None` when it is too long to be looked at.
+fn place(line: &str, controller: &str) -> Option<(Version, Option<Text>)> {
+    let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+    let version = match controllers {
+        "" => Version::Two,
+        _ if has(controllers, controller) => Version::One,
+        _ => return None,
+    };
+    let mut own = Text::EMPTY;
+    Some((version, own.push(path.bytes()).map(|()| own)))
+}
+
+/// Our cgroup, if this mount shows it.
+fn locate(version: Version, own: &[u8], mount: &Mount<'_>, controller: &str) -> Option<Cgroup> {
+    let holds = match version {
+        Version::One => mount.kind == "cgroup" && has(mount.options, controller),
+        Version::Two => mount.kind == "cgroup2",
+    };
+    // Ours may be above or beside the root of our cgroup namespace: not to be seen
+    // (cgroup_namespaces(7)).
+    if !holds || own.split(|byte| *byte == b'/').any(|part| part == b"..") {
         return None;
     }
-    mounts.iter().find_map(|mount| {
-        let holds = match mount.kind.as_str() {
-            "cgroup" => is_first && has(&mount.options, controller),
-            "cgroup2" => !is_first,
-            _ => false,
-        };
-        // Without a namespace of its own a container sees the whole path, but not the whole tree.
-        let below = path.strip_prefix(&mount.root).ok().filter(|_| holds)?;
-        Some((mount.point.clone(), below.to_owned()))
-    })
+    // Without a namespace of its own a container sees the whole path, but not the whole tree.
+    let mut rest = own;
+    for byte in mount.root.bytes() {
+        rest = rest.strip_prefix(&[byte])?;
+    }
+    let is_whole = matches!(rest, [] | [b'/', ..]) || mount.root.0 == "/";
+    let below = rest.strip_prefix(b"/").unwrap_or(rest);
+    let mut path = Text::EMPTY;
+    path.push(mount.point.bytes())?;
+    let point = path.bytes().len();
+    if !below.is_empty() {
+        path.push(b"/".iter().chain(below).copied())?;
+    }
+    is_whole.then_some(Cgroup { path, point, version })
 }
 
 fn has(list: &str, word: &str) -> bool {
     list.split(',').any(|known| known == word)
 }
 
+/// Bytes in a place of their own.
+#[derive(Clone, Debug)]
+struct Text {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Text {
+    const EMPTY: Text = Text { bytes: [0; LONGEST], length: 0 };
+
+    /// `None` when there is not room for all of them.
+    fn push(&mut self, bytes: impl Iterator<Item = u8>) -> Option<()> {
+        for byte in bytes {
+            *self.bytes.get_mut(self.length)? = byte;
+            self.length += 1;
+        }
+        Some(())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_with_nul(self.bytes()).ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::mounts::Escaped;
 
-    fn mount(kind: &str, root: &str, point: &str, options: &str) -> Mount {
-        Mount { root: root.into(), point: point.into(), kind: kind.into(), options: options.into() }
+    fn mount<'a>(kind: &'a str, root: &'a str, point: &'a str, options: &'a str) -> Mount<'a> {
+        Mount { root: Escaped(root), point: Escaped(point), kind, options }
     }
 
-    fn shown(own: &str, mounts: &[Mount]) -> Option<String> {
-        locate(own, mounts, "pids").map(|(point, path)| format!("{} + {}", point.display(), path.display()))
+    fn shown(own: &str, mounts: &[Mount<'_>]) -> Option<String> {
+        let (version, own) = own.lines().find_map(|line| place(line, "pids"))?;
+        let own = own?;
+        let cgroup = mounts.iter().find_map(|mount| locate(version, own.bytes(), mount, "pids"))?;
+        let directories: Vec<_> = cgroup.directories().map(|path| path.to_str().unwrap().to_owned()).collect();
+        Some(directories.join(" "))
     }
 
     #[test]
@@ -111,20 +216,25 @@ mod tests {
             mount("cgroup2", "/", "/sys/fs/cgroup/unified", "rw"),
         ];
         let own = "9:cpu:/c\n8:net,pids:/a/b\n0::/u\n";
-        assert_eq!(shown(own, &first).unwrap(), "/sys/fs/cgroup/pids + a/b");
+        assert_eq!(shown(own, &first).unwrap(), "/sys/fs/cgroup/pids/a/b /sys/fs/cgroup/pids/a /sys/fs/cgroup/pids");
         let bound = [mount("cgroup", "/docker/1", "/sys/fs/cgroup/pids", "rw,pids")];
-        assert_eq!(shown("8:pids:/docker/1", &bound).unwrap(), "/sys/fs/cgroup/pids + ");
-        assert_eq!(shown("8:pids:/docker/1/x", &bound).unwrap(), "/sys/fs/cgroup/pids + x");
+        assert_eq!(shown("8:pids:/docker/1", &bound).unwrap(), "/sys/fs/cgroup/pids");
+        assert_eq!(shown("8:pids:/docker/1/x", &bound).unwrap(), "/sys/fs/cgroup/pids/x /sys/fs/cgroup/pids");
 
         let second = [mount("cgroup2", "/", "/sys/fs/cgroup", "rw,nsdelegate")];
-        assert_eq!(shown("0::/", &second).unwrap(), "/sys/fs/cgroup + ");
-        assert_eq!(shown("0::/a.slice/b", &second).unwrap(), "/sys/fs/cgroup + a.slice/b");
+        assert_eq!(shown("0::/", &second).unwrap(), "/sys/fs/cgroup");
+        assert_eq!(
+            shown("0::/a.slice/b", &second).unwrap(),
+            "/sys/fs/cgroup/a.slice/b /sys/fs/cgroup/a.slice /sys/fs/cgroup"
+        );
     }
 
     #[test]
     fn a_cgroup_that_cannot_be_seen_is_not_guessed() {
         let bound = [mount("cgroup", "/docker/1", "/sys/fs/cgroup/pids", "rw,pids")];
         assert_eq!(shown("8:pids:/docker/2", &bound), None);
+        assert_eq!(shown("8:pids:/docker/12", &bound), None);
+        assert_eq!(shown(&format!("8:pids:/docker/1/{}", "x".repeat(LONGEST)), &bound), None);
         let second = [mount("cgroup2", "/", "/sys/fs/cgroup", "rw")];
         assert_eq!(shown("0::/../x", &second), None);
         assert_eq!(shown("8:pids:/a", &second), None);

@@ -18,14 +18,14 @@ pub fn close_all_but_stderr() {
     let highest = highest_in_proc()
         .unwrap_or_else(|| getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft.min(65536)) as i32);
     for descriptor in (0..=highest).filter(|number| *number != STDERR as i32) {
-        // SAFETY: sexton itself holds no descriptor by this time.
+        // SAFETY: sexton itself needs no descriptor any more.
         unsafe { libc::close(descriptor) };
     }
 }
 
 /// close_range(2), since Linux 5.9.
 fn close_range(first: u32, last: u32) -> Result<(), Errno> {
-    // SAFETY: takes integers; sexton itself holds no descriptor by this time.
+    // SAFETY: takes integers; sexton itself needs no descriptor any more.
     Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 

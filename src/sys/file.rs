@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -66,6 +67,36 @@ pub(super) fn read_into<'a>(path: &CStr, room: &'a mut [u8]) -> Option<&'a str> 
     std::str::from_utf8(room.get(..length)?).ok()
 }
 
+/// Shows the lines of a file of /proc or /sys to `see` until it has seen what it was looking for,
+/// without an allocation. Lines that are no text, or longer than a page, are left out.
+///
+/// Only for when nothing is executed any more: the descriptor is left to
+/// [`super::close_all_but_stderr`], which closes all of them at once, and to the end of sexton.
+pub(super) fn find_line<T>(path: &CStr, mut see: impl FnMut(&str) -> Option<T>) -> Option<T> {
+    let file = ManuallyDrop::new(nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).ok()?);
+    let mut room = [0; 4096];
+    let mut filled = 0;
+    let mut is_too_long = false;
+    loop {
+        let count = nix::unistd::read(&*file, room.get_mut(filled..)?).ok().filter(|count| *count > 0)?;
+        filled += count;
+        let mut rest = room.get(..filled)?;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let (line, after) = rest.split_at(end);
+            rest = after.get(1..)?;
+            let line = std::str::from_utf8(line).ok().filter(|_| !is_too_long);
+            is_too_long = false;
+            if let Some(found) = line.and_then(&mut see) {
+                return Some(found);
+            }
+        }
+        let begun = rest.len();
+        room.copy_within(filled - begun..filled, 0);
+        is_too_long |= begun == room.len();
+        filled = if is_too_long { 0 } else { begun };
+    }
+}
+
 /// The capabilities that the file demands to be executed with (capabilities(7), "File
 /// capabilities"): only if it has the effective bit does the kernel refuse it for lack of one.
 pub fn demanded_capabilities(path: &Path) -> Option<u64> {
@@ -83,4 +114,27 @@ pub fn demanded_capabilities(path: &Path) -> Option<u64> {
     let demands = length >= 12 && word(0)? & EFFECTIVE != 0;
     // Permitted, inheritable, then the upper halves of both.
     demands.then_some(u64::from(word(1)?) | u64::from(word(3)?) << 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_whole_wherever_a_read_ends_and_one_that_is_too_long_is_left_out() {
+        let path = std::env::temp_dir().join(format!("sexton-lines-{}", std::process::id()));
+        let short: Vec<String> = (0..1000).map(|number| format!("line {number}")).collect();
+        let long = "x".repeat(3 * 4096 - 20);
+        std::fs::write(&path, format!("{}\n{long}line 7\nlast\n", short.join("\n"))).unwrap();
+        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let mut seen = Vec::new();
+        let found = find_line(&name, |line| {
+            seen.push(line.to_owned());
+            (line == "last").then_some(())
+        });
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(found, Some(()));
+        assert_eq!(seen.pop().as_deref(), Some("last"));
+        assert_eq!(seen, short);
+    }
 }

@@ -4,69 +4,87 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::file::read_text;
+use super::file::find_line;
 
 /// One mount that we can see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mount<'a> {
     /// What of its file system is mounted.
-    pub root: PathBuf,
+    pub root: Escaped<'a>,
     /// Where.
-    pub point: PathBuf,
+    pub point: Escaped<'a>,
     /// `ext4`, `cgroup2`…
-    pub kind: String,
+    pub kind: &'a str,
     /// The options of the file system itself, comma-separated.
-    pub options: String,
+    pub options: &'a str,
 }
 
-/// The mounts that we can see, in the order of their mounting; none without /proc.
-pub fn mounts() -> Vec<Mount> {
-    read_text("/proc/self/mountinfo").map_or_else(Vec::new, |text| text.lines().filter_map(parse).collect())
+/// A path in which blanks, line ends and backslashes are written as `\040`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl<'a> Escaped<'a> {
+    /// The bytes of the path itself.
+    pub fn bytes(self) -> impl Iterator<Item = u8> + 'a {
+        let mut rest = self.0.as_bytes();
+        std::iter::from_fn(move || {
+            let (byte, after) = rest.split_first()?;
+            let digits = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+            match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+                Some(escaped) if *byte == b'\\' => {
+                    rest = after.get(3..)?;
+                    Some(escaped)
+                }
+                _ => {
+                    rest = after;
+                    Some(*byte)
+                }
+            }
+        })
+    }
+
+    fn to_path(self) -> PathBuf {
+        OsString::from_vec(self.bytes().collect()).into()
+    }
+}
+
+/// Shows the mounts that we can see to `see`, in the order of their mounting, until it has found what
+/// it was looking for; none without /proc.
+pub fn find_mount<T>(mut see: impl FnMut(Mount<'_>) -> Option<T>) -> Option<T> {
+    find_line(c"/proc/self/mountinfo", |line| see(parse(line)?))
 }
 
 /// Where the file system is mounted that has this absolute path, which has no symbolic links.
 pub fn mount_point(path: &Path) -> Option<PathBuf> {
-    innermost(&mounts(), path)
+    let mut innermost = None;
+    find_mount(|mount| {
+        hold(&mut innermost, mount, path);
+        None::<()>
+    });
+    innermost
 }
 
-/// A later mount on the same place hides an earlier one.
-fn innermost(mounts: &[Mount], path: &Path) -> Option<PathBuf> {
-    let holders = mounts.iter().filter(|mount| path.starts_with(&mount.point));
-    holders.max_by_key(|mount| mount.point.as_os_str().len()).map(|mount| mount.point.clone())
+/// Keeps the mount point if the path is below it, and not below another one in it. A later mount on
+/// the same place hides an earlier one.
+fn hold(innermost: &mut Option<PathBuf>, mount: Mount<'_>, path: &Path) {
+    let point = mount.point.to_path();
+    if path.starts_with(&point) && innermost.as_ref().is_none_or(|known| point.starts_with(known)) {
+        *innermost = Some(point);
+    }
 }
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: between the
 /// sixth field and the dash are as many as there happen to be.
-fn parse(line: &str) -> Option<Mount> {
+fn parse(line: &str) -> Option<Mount<'_>> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mut mount = mount.split(' ').skip(3);
     let mut file_system = file_system.split(' ');
     Some(Mount {
-        root: unescape(mount.next()?),
-        point: unescape(mount.next()?),
-        kind: file_system.next()?.to_owned(),
-        options: file_system.nth(1)?.to_owned(),
+        root: Escaped(mount.next()?),
+        point: Escaped(mount.next()?),
+        kind: file_system.next()?,
+        options: file_system.nth(1)?,
     })
-}
-
-/// Blanks, line ends and backslashes are written as `\040`.
-fn unescape(field: &str) -> PathBuf {
-    let mut path = Vec::with_capacity(field.len());
-    let mut rest = field.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let digits = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(escaped) if *byte == b'\\' => {
-                path.push(escaped);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            _ => {
-                path.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    OsString::from_vec(path).into()
 }
 
 #[cfg(test)]
@@ -83,20 +101,23 @@ not a mount";
 
     #[test]
     fn a_mount_is_read_from_its_line_with_blanks_in_its_name() {
-        let mounts: Vec<Mount> = TEXT.lines().filter_map(parse).collect();
+        let mounts: Vec<Mount<'_>> = TEXT.lines().filter_map(parse).collect();
         assert_eq!(mounts.len(), 5);
         assert_eq!(mounts[1].options, "rw,discard");
-        let [root, point] = ["/images/7", r"/a b\c"].map(PathBuf::from);
-        assert_eq!(mounts[2], Mount { root, point, kind: "tmpfs".into(), options: "rw".into() });
+        assert_eq!(mounts[2].root.to_path(), Path::new("/images/7"));
+        assert_eq!(mounts[2].point.to_path(), Path::new(r"/a b\c"));
+        assert_eq!((mounts[2].kind, mounts[2].options), ("tmpfs", "rw"));
     }
 
     #[test]
     fn the_mount_of_a_file_is_the_innermost_one_above_it() {
-        let mounts: Vec<Mount> = TEXT.lines().filter_map(parse).collect();
-        let point = |path: &str| innermost(&mounts, Path::new(path)).unwrap();
+        let point = |path: &str| {
+            let mut innermost = None;
+            TEXT.lines().filter_map(parse).for_each(|mount| hold(&mut innermost, mount, Path::new(path)));
+            innermost.unwrap()
+        };
         assert_eq!(point("/abc"), Path::new("/"));
         assert_eq!(point("/a/b"), Path::new("/a"));
         assert_eq!(point("/a b\\c/d"), Path::new("/a b\\c"));
-        assert_eq!(innermost(&[], Path::new("/")), None);
     }
 }

@@ -1,5 +1,6 @@
 //! sexton itself as a process.
 
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
@@ -7,9 +8,18 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::signal::Signal;
 
-/// Our pid in our own PID namespace.
+/// Our pid in our own PID namespace: asked for once, since each signal that comes is compared with
+/// it. The child of [`super::spawn`] shares our memory, and so this, until exec.
 pub fn own_pid() -> i32 {
-    nix::unistd::getpid().as_raw()
+    static PID: AtomicI32 = AtomicI32::new(0);
+    match PID.load(Ordering::Relaxed) {
+        0 => {
+            let pid = nix::unistd::getpid().as_raw();
+            PID.store(pid, Ordering::Relaxed);
+            pid
+        }
+        pid => pid,
+    }
 }
 
 /// `CLOCK_MONOTONIC`: time since some moment in the past, which no one can set.

@@ -1,6 +1,7 @@
 //! Collecting the status of children: dead, stopped, continued.
 
 use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 
 use nix::errno::Errno;
 
@@ -38,7 +39,7 @@ pub enum ChangeKind {
 /// How a look for changes ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaping {
-    /// The batch is full and there may be more.
+    /// The batch is at its end, and there may be more.
     More,
     /// No child changed since.
     Nothing,
@@ -59,11 +60,12 @@ impl Reaper {
     /// about a microsecond, more while the kernel is tearing down many at once.
     const BATCH: usize = 32;
 
-    /// Collects at most a batch of changes and hands each to `seen`.
-    pub fn collect(self, mut seen: impl FnMut(Change)) -> Reaping {
+    /// Collects at most a batch of changes and hands each to `seen`, as long as that wants more.
+    pub fn collect(self, mut seen: impl FnMut(Change) -> ControlFlow<()>) -> Reaping {
         for _ in 0..Self::BATCH {
             match self.next(&mut seen) {
-                Ok(Some(change)) => seen(change),
+                Ok(Some(change)) if seen(change).is_break() => break,
+                Ok(Some(_)) => {}
                 Ok(None) => return Reaping::Nothing,
                 Err(_) => return Reaping::NoChildren,
             }
@@ -71,13 +73,13 @@ impl Reaper {
         Reaping::More
     }
 
-    fn next(self, seen: &mut impl FnMut(Change)) -> Result<Option<Change>, Errno> {
+    fn next(self, seen: &mut impl FnMut(Change) -> ControlFlow<()>) -> Result<Option<Change>, Errno> {
         if !self.announces {
             return next_change(-1, libc::WNOHANG);
         }
         match look(libc::WEXITED | libc::WNOWAIT) {
             Ok(Some(Change { pid, .. })) => {
-                seen(Change { pid, kind: ChangeKind::Dead });
+                let _ = seen(Change { pid, kind: ChangeKind::Dead });
                 next_change(pid, libc::WNOHANG)
             }
             // Not wait4(2), which would reap one that died since without a word.

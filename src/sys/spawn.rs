@@ -5,11 +5,11 @@
 //! By the time [`spawn`] returns the command is in its own process group, so there is no moment
 //! at which a signal to the group would find none.
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
 
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, clone};
 
 use super::entry::{Args, Environment};
 use super::process::own_pid;
@@ -20,8 +20,8 @@ use super::terminal::Terminal;
 /// What to start, and how.
 #[derive(Debug)]
 pub struct Launch<'a> {
-    /// Where the command may be, in the order to try.
-    pub candidates: &'a [CString],
+    /// Where the command may be.
+    pub candidates: Candidates<'a>,
     /// Its arguments, the first of them its name.
     pub args: Args,
     /// Its environment.
@@ -36,6 +36,26 @@ pub struct Launch<'a> {
     pub new_session: bool,
     /// Have the kernel kill it when sexton dies.
     pub die_with_sexton: bool,
+}
+
+/// The files to try, in their order (execvp(3)): never none.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// The command's name.
+    pub name: &'a CStr,
+    /// Directories with colons between them, an empty one being the working directory. So the name
+    /// itself is the only candidate in an empty list.
+    pub path: &'a [u8],
+}
+
+impl<'a> Candidates<'a> {
+    /// Each of them, in parts.
+    pub fn iter(self) -> impl Iterator<Item = [&'a [u8]; 3]> {
+        self.path.split(|byte| *byte == b':').map(move |directory| {
+            let separator: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+            [directory, separator, self.name.to_bytes()]
+        })
+    }
 }
 
 /// Why the command was not started.
@@ -53,46 +73,72 @@ pub enum Failure {
     },
 }
 
-/// The stack that the child needs until exec: a handful of system calls, no buffers.
-const STACK_SIZE: usize = 16 * 1024;
+/// The stack that the child needs until exec, for a handful of system calls and a path: 8 KiB,
+/// aligned as stacks are.
+type Stack = [u128; 512];
+
+/// What the child gets from sexton, and what it says of an exec that was refused.
+struct Attempt<'a> {
+    launch: &'a Launch<'a>,
+    environment: &'a WithListenPid,
+    sexton: i32,
+    errno: AtomicI32,
+    candidate: AtomicUsize,
+}
 
 /// Starts the command and returns its pid, once it has been executed.
 ///
 /// # Errors
 ///
 /// Nothing runs then, and the pid of the attempt is reaped.
+// Not a part of its caller, whose stack would hold the child's for good.
+#[inline(never)]
 pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
     let environment = WithListenPid::new(launch.environment);
-    let errno = AtomicI32::new(0);
-    let candidate = AtomicUsize::new(0);
-    let mut stack = vec![0; STACK_SIZE];
-    let sexton = own_pid();
-    let child = || -> isize {
-        let refused = become_command(launch, &environment, sexton);
-        errno.store(refused.0 as i32, Ordering::Relaxed);
-        candidate.store(refused.1, Ordering::Relaxed);
-        if launch.new_session {
-            give_up_terminal();
-        }
-        // SAFETY: ends the child at once, without destructors of memory it shares with us.
-        unsafe { libc::_exit(127) }
+    let attempt = Attempt {
+        launch,
+        environment: &environment,
+        sexton: own_pid(),
+        errno: AtomicI32::new(0),
+        candidate: AtomicUsize::new(0),
     };
-    let flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
-    // SAFETY: while the child runs in our memory we are suspended; it makes system calls and
-    // stores two integers, and neither allocates, panics nor returns.
-    let pid = unsafe { clone(Box::new(child), &mut stack, flags, Some(libc::SIGCHLD)) }.map_err(Failure::Fork)?;
-    match errno.load(Ordering::Relaxed) {
-        0 => Ok(pid.as_raw()),
+    // A part of our own, so that there is nothing to allocate. Stacks grow downwards.
+    let mut stack = MaybeUninit::<Stack>::uninit();
+    let top = stack.as_mut_ptr().wrapping_add(1).cast::<c_void>();
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let argument = (&raw const attempt).cast_mut().cast::<c_void>();
+    // SAFETY: while the child runs in our memory we are suspended, so `attempt` and its stack are
+    // there; it makes system calls and stores two integers, and neither allocates, panics nor returns.
+    let pid = Errno::result(unsafe { libc::clone(child, top, flags, argument) }).map_err(Failure::Fork)?;
+    match attempt.errno.load(Ordering::Relaxed) {
+        0 => Ok(pid),
         refused => {
-            wait_for_exit(pid.as_raw());
-            let candidate = candidate.load(Ordering::Relaxed);
+            wait_for_exit(pid);
+            let candidate = attempt.candidate.load(Ordering::Relaxed);
             Err(Failure::Exec { errno: Errno::from_raw(refused), candidate })
         }
     }
 }
 
+/// The child, from its first instruction to its last.
+extern "C" fn child(argument: *mut c_void) -> c_int {
+    // SAFETY: `spawn` gives us its `Attempt`, and does not go on before we are gone.
+    let attempt = unsafe { &*argument.cast::<Attempt<'_>>() };
+    let (errno, candidate) = become_command(attempt.launch, attempt.environment, attempt.sexton);
+    attempt.errno.store(errno as i32, Ordering::Relaxed);
+    attempt.candidate.store(candidate, Ordering::Relaxed);
+    if attempt.launch.new_session {
+        give_up_terminal();
+    }
+    // SAFETY: ends the child at once, without destructors of memory it shares with us.
+    unsafe { libc::_exit(127) }
+}
+
 /// In the child. Returns only when exec is refused: why, and for which candidate.
 fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32) -> (Errno, usize) {
+    // What sexton remembers as its own pid is not ours.
+    // SAFETY: takes nothing.
+    let own_pid = || unsafe { libc::getpid() };
     if launch.new_session {
         lead_session();
     } else if launch.own_group {
@@ -115,7 +161,7 @@ fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32)
             unsafe { libc::_exit(128 + libc::SIGKILL) };
         }
     }
-    environment.write(own_pid());
+    environment.write(own_pid);
     launch.inherited.hand_on();
     exec(launch.candidates, launch.args, environment.as_ptr())
 }
@@ -139,24 +185,41 @@ fn give_up_terminal() {
 }
 
 /// Tries the candidates in the way of execvp(3).
-fn exec(candidates: &[CString], args: Args, environment: *const *const c_char) -> (Errno, usize) {
-    let mut refused = (Errno::ENOENT, candidates.len().saturating_sub(1));
-    for (index, path) in candidates.iter().enumerate() {
+fn exec(candidates: Candidates<'_>, args: Args, environment: *const *const c_char) -> (Errno, usize) {
+    let mut refused = (Errno::ENOENT, 0);
+    let mut room = [0; libc::PATH_MAX as usize];
+    for (index, parts) in candidates.iter().enumerate() {
+        let Some(path) = join(parts, &mut room) else { return (Errno::ENAMETOOLONG, index) };
         // SAFETY: a C string and two null-terminated vectors of C strings.
         unsafe { libc::execve(path.as_ptr(), args.as_ptr(), environment) };
         match Errno::last() {
             // There, but not for us: worth telling if no other candidate is better.
             Errno::EACCES if refused.0 != Errno::EACCES => refused = (Errno::EACCES, index),
             // Not there: the next one may be (execvp(3)).
-            Errno::EACCES | Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {
-                if refused.0 != Errno::EACCES && candidates.len() == 1 {
-                    refused = (Errno::last(), index);
+            errno @ (Errno::EACCES
+            | Errno::ENOENT
+            | Errno::ENOTDIR
+            | Errno::ESTALE
+            | Errno::ENODEV
+            | Errno::ETIMEDOUT) => {
+                if refused.0 != Errno::EACCES {
+                    refused = (if index == 0 { errno } else { Errno::ENOENT }, index);
                 }
             }
             errno => return (errno, index),
         }
     }
     refused
+}
+
+/// Puts a path together, if it is not longer than the kernel takes.
+fn join<'a>(parts: [&[u8]; 3], room: &'a mut [u8]) -> Option<&'a CStr> {
+    let mut length = 0;
+    for byte in parts.into_iter().flatten().chain([&0]) {
+        *room.get_mut(length)? = *byte;
+        length += 1;
+    }
+    CStr::from_bytes_with_nul(room.get(..length)?).ok()
 }
 
 /// The environment, with `LISTEN_PID` naming the command if it named sexton.
@@ -190,8 +253,9 @@ impl WithListenPid {
     }
 
     /// Writes the pid in decimal digits. In the child, so without the help of `format!`.
-    fn write(&self, pid: c_int) {
+    fn write(&self, pid: impl FnOnce() -> c_int) {
         let Some((_, entry)) = &self.changed else { return };
+        let pid = pid();
         let mut divisor = 1;
         while pid / divisor >= 10 {
             divisor *= 10;
@@ -239,7 +303,7 @@ mod tests {
             ("LISTEN_PID=", 7, "LISTEN_PID="),
         ] {
             let environment = WithListenPid::new(Environment::from_strings(["A=1", given, "LISTEN_FDS=1"]));
-            environment.write(pid);
+            environment.write(|| pid);
             assert_eq!(entries(&environment), ["A=1", expected, "LISTEN_FDS=1"]);
         }
     }
