@@ -24,9 +24,12 @@ const PIDS: usize = 1 << 22;
 /// A set of pids.
 struct Marks([AtomicU64; PIDS / 64]);
 
+// Behind all other data (`.cargo/dist.toml`), which so keeps to the one page that is written anyway.
 /// Processes that descend from us.
+#[unsafe(link_section = ".bss.~marks")]
 static DESCENDANTS: Marks = Marks::none();
 /// Processes that got the signal of the pass that is going on.
+#[unsafe(link_section = ".bss.~marks")]
 static SIGNALLED: Marks = Marks::none();
 
 impl Marks {
