@@ -57,6 +57,19 @@ test: build probe ## Run all tests that need no container engine, against the re
 	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast
 	$(CARGO) test --lib $(BENCH_PACKAGE)
 
+# The rest asks the kernel for what qemu-user does not do: docs/testing.md, "On aarch64".
+ARM64_TESTS := exit_status usage dialects signals shutdown inherited
+ARM64_SKIP := real_time every_deadly_signal with_reraise_what_cannot every_signal_from_1_to_64 arrives_with_its_value \
+  a_rewritten_signal_arrives the_command_inherits_everything _sexton_does_what_
+test-arm64: dist-aarch64 probe ## Run the core tests against dist/sexton-aarch64-linux under qemu-user
+	@command -v qemu-aarch64-static >/dev/null || { \
+	  echo 'make test-arm64: qemu-aarch64-static is missing; on Debian: apt-get install qemu-user-static' >&2; \
+	  exit 1; }
+	@mkdir -p target/arm64
+	printf '#!/bin/sh\nunset PWD\nexec qemu-aarch64-static -0 "$$0" "%s" "$$@"\n' '$(abspath dist/sexton-aarch64-linux)' >target/arm64/sexton
+	chmod +x target/arm64/sexton
+	TEST_BINARY='$(abspath target/arm64/sexton)' $(CARGO) test --no-fail-fast $(ARM64_TESTS:%=--test %) -- $(ARM64_SKIP:%=--skip %)
+
 # The short versions of these are in `make test`.
 prove: build probe ## Explore the state machine further, and send 2,000 storms of signals (two minutes)
 	EXPLORE_UNITS=10 $(CARGO) test --lib explored -- --nocapture
@@ -94,11 +107,9 @@ lint: ## Check the format, clippy, the documentation and the dependencies; a war
 audit: ## Look for known vulnerabilities in the dependencies; fetches the database of them
 	$(DENY) check advisories
 
-reproducible: ## Build twice in different folders and compare the bytes
-	integration/reproducible '$(CARGO) build --release --locked' target/release/sexton
-
-reproducible-dist: ## The same with the release files
-	integration/reproducible '$(MAKE) dist' dist/sexton-x86_64-linux dist/sexton-aarch64-linux
+reproducible: ## Build this commit twice, in different folders, plain and for release: the same bytes?
+	integration/reproducible '$(CARGO) build --release --locked && $(MAKE) dist' \
+	  target/release/sexton $(DIST:%=dist/sexton-%-linux)
 
 demo: build ## Show a server in a container that loses no request while it is stopped
 	integration/demo/run '$(BINARY)'
