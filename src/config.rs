@@ -119,12 +119,14 @@ pub struct ExitStatuses([u64; 4]);
 impl ExitStatuses {
     /// Adds one.
     pub fn insert(&mut self, status: u8) {
-        self.0[usize::from(status / 64)] |= 1 << (status % 64);
+        if let Some(word) = self.0.get_mut(usize::from(status / 64)) {
+            *word |= 1 << (status % 64);
+        }
     }
 
     /// Whether it is in the set.
     pub fn contains(self, status: u8) -> bool {
-        self.0[usize::from(status / 64)] & (1 << (status % 64)) != 0
+        self.0.get(usize::from(status / 64)).is_some_and(|word| word & (1 << (status % 64)) != 0)
     }
 }
 

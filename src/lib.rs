@@ -11,6 +11,22 @@
 //!
 //! `docs/design.md` says why each of them is as it is.
 
+// PID 1 must not panic: `docs/testing.md`, "No panic". Tests may.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::get_unwrap,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod cli;
 pub mod config;
 pub mod evidence;

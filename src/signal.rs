@@ -211,24 +211,20 @@ pub struct Rewrites {
 
 impl Rewrites {
     /// Every signal is forwarded as itself.
-    pub const fn none() -> Rewrites {
-        let mut to = [0; RTMAX as usize + 1];
-        let mut number = 1;
-        while number <= RTMAX {
-            to[number as usize] = number;
-            number += 1;
-        }
-        Rewrites { to }
+    pub fn none() -> Rewrites {
+        Rewrites { to: std::array::from_fn(|number| number as u8) }
     }
 
     /// Forwards `to` in place of `from` from now on; `None` drops it.
     pub fn set(&mut self, from: Signal, to: Option<Signal>) {
-        self.to[from.0 as usize] = to.map_or(0, |signal| signal.0);
+        if let Some(place) = self.to.get_mut(from.0 as usize) {
+            *place = to.map_or(0, |signal| signal.0);
+        }
     }
 
     /// What to forward for this signal; `None` when it is to be dropped.
     pub fn apply(&self, signal: Signal) -> Option<Signal> {
-        Signal::new(i32::from(self.to[signal.0 as usize]))
+        Signal::new(i32::from(*self.to.get(signal.0 as usize)?))
     }
 }
 

@@ -16,6 +16,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use log::LevelFilter;
 use settings::Setting;
+#[doc(hidden)] // for fuzz/
+pub use settings::duration;
 
 use crate::config::{Config, Statuses};
 use crate::sys::{Args, Environment};
@@ -108,7 +110,7 @@ impl Dialect {
         let longs = self.longs;
         let is_clear = move |short: &&str| longs.iter().all(|other| *other == long || !other.starts_with(*short));
         let lengths = if longs.contains(&long) { 1..long.len() } else { 0..0 };
-        lengths.map(|length| &long[..length]).filter(is_clear)
+        lengths.filter_map(|length| long.get(..length)).filter(is_clear)
     }
 }
 

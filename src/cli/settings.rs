@@ -449,12 +449,12 @@ pub(super) fn log_level(
 }
 
 fn unknown_variable(name: &[u8]) -> String {
+    let own = |name| str::strip_prefix(name, PREFIX).unwrap_or(name);
     let shown = String::from_utf8_lossy(name);
-    debug_assert!(shown.starts_with(PREFIX));
     let known = SETTINGS.iter().map(|setting| setting.variable).chain([LOG_VARIABLE]);
     let nearest = known
         // Jaro-Winkler favours a common beginning: GRACE is nearer to GRACE_PERIOD than to GROUP.
-        .map(|known| (strsim::jaro_winkler(&shown[PREFIX.len()..], &known[PREFIX.len()..]), known))
+        .map(|known| (strsim::jaro_winkler(own(&shown), own(known)), known))
         .max_by(|(one, _), (other, _)| one.total_cmp(other));
     let name = quoted(name);
     let name = name.trim_matches('"');
@@ -475,7 +475,11 @@ fn one<T>(values: &[&str], parse: fn(&str) -> Result<T, String>) -> Result<T, St
 }
 
 /// `30`, `30s`, `500ms`, `1m30s`: plain digits are seconds.
-fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+///
+/// The rest of a sentence.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().ok().map(Duration::from_secs)
     } else {

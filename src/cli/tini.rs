@@ -60,6 +60,7 @@ fn begin(config: &mut Config, environment: Environment) -> Option<LevelFilter> {
 fn leading_number(text: &[u8]) -> i32 {
     let text = text.trim_ascii_start();
     let sign = usize::from(matches!(text.first(), Some(b'-' | b'+')));
-    let digits = text[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&text[..sign + digits]).ok().and_then(|number| number.parse().ok()).unwrap_or(0)
+    let digits = text.iter().skip(sign).take_while(|byte| byte.is_ascii_digit()).count();
+    let number = text.get(..sign + digits).and_then(|number| std::str::from_utf8(number).ok());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

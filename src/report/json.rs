@@ -114,7 +114,7 @@ impl Write for Escaped<'_> {
     }
 
     fn write_char(&mut self, character: char) -> fmt::Result {
-        let mut room = [0; 8];
+        let mut room = [0; 6];
         let escaped: &[u8] = match character {
             '"' => b"\\\"",
             '\\' => b"\\\\",
@@ -123,9 +123,10 @@ impl Write for Escaped<'_> {
             '\t' => b"\\t",
             control @ ('\0'..'\x20' | '\x7f'..='\u{9f}') => {
                 const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                let digit = |number| DIGITS.get(number & 0xf).copied().unwrap_or_default();
                 let code = control as usize;
-                room[..6].copy_from_slice(&[b'\\', b'u', b'0', b'0', DIGITS[code >> 4], DIGITS[code & 0xf]]);
-                &room[..6]
+                room = [b'\\', b'u', b'0', b'0', digit(code >> 4), digit(code)];
+                &room
             }
             other => other.encode_utf8(&mut room).as_bytes(),
         };

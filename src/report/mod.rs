@@ -118,7 +118,7 @@ impl<'a> Facts<'a> {
     }
 
     fn pairs(&self) -> &[(&'static str, Value<'a>)] {
-        &self.pairs[..self.count]
+        self.pairs.get(..self.count).unwrap_or_default()
     }
 }
 
@@ -195,12 +195,14 @@ impl Line {
     /// Appends what fits; a line that does not fit keeps its end of line.
     fn push(&mut self, bytes: &[u8]) {
         let taken = bytes.len().min(self.limit.saturating_sub(self.length));
-        self.bytes[self.length..self.length + taken].copy_from_slice(&bytes[..taken]);
+        for (room, byte) in self.bytes.iter_mut().skip(self.length).zip(bytes.iter().take(taken)) {
+            *room = *byte;
+        }
         self.length += taken;
         if taken < bytes.len()
-            && let Some(last) = self.length.checked_sub(1)
+            && let Some(last) = self.length.checked_sub(1).and_then(|last| self.bytes.get_mut(last))
         {
-            self.bytes[last] = b'\n';
+            *last = b'\n';
         }
     }
 
@@ -230,7 +232,7 @@ impl Line {
     }
 
     fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 

@@ -73,7 +73,7 @@ struct Vector(&'static [*const c_char]);
 
 impl Vector {
     fn iter(self) -> impl DoubleEndedIterator<Item = &'static CStr> + Clone {
-        let strings = &self.0[..self.0.len() - 1];
+        let strings = self.0.split_last().map_or(&[][..], |(_, strings)| strings);
         // SAFETY: all pointers but the last are valid C strings that are never freed.
         strings.iter().map(|pointer| unsafe { CStr::from_ptr(*pointer) })
     }
@@ -122,7 +122,7 @@ impl Args {
     /// The arguments from this one on; none when there are not so many.
     #[must_use]
     pub fn from(self, index: usize) -> Args {
-        Args(Vector(&self.0.0[index.min(self.len())..]))
+        Args(Vector(self.0.0.get(index.min(self.len())..).unwrap_or(self.0.0)))
     }
 
     /// The first argument.
@@ -157,7 +157,7 @@ impl Environment {
         self.iter().filter_map(|entry| {
             let entry = entry.to_bytes();
             let equals = entry.iter().position(|byte| *byte == b'=')?;
-            Some((&entry[..equals], &entry[equals + 1..]))
+            Some((entry.get(..equals)?, entry.get(equals + 1..)?))
         })
     }
 

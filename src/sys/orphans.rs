@@ -338,9 +338,9 @@ fn each_process(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
             return Ok(());
         }
         // ino (8 bytes), off (8), reclen (2), type (1), name, NUL (getdents64(2)).
-        let mut rest = &entries.0[..length];
-        while rest.len() > 19 {
-            let size = usize::from(u16::from_ne_bytes([rest[16], rest[17]]));
+        let mut rest = entries.0.get(..length).unwrap_or_default();
+        while let Some([low, high, _]) = rest.get(16..19) {
+            let size = usize::from(u16::from_ne_bytes([*low, *high]));
             let name = rest.get(19..size).unwrap_or_default();
             if let Some(process) = pid_of(name).and_then(read_process).filter(|process| !process.is_kernel) {
                 visit(&process);
@@ -368,7 +368,7 @@ fn shows_our_namespace() -> bool {
     let mut target = [0; 16];
     // SAFETY: a C string, and a buffer with its size.
     let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), target.as_mut_ptr().cast(), target.len()) };
-    usize::try_from(length).is_ok_and(|length| pid_of(&target[..length]) == Some(own_pid()))
+    usize::try_from(length).is_ok_and(|length| target.get(..length).and_then(pid_of) == Some(own_pid()))
 }
 
 /// The process with this pid, if there is one and it can be seen.
@@ -381,7 +381,7 @@ fn last_pid() -> Option<i32> {
     let file = open(c"/proc/loadavg", READ, Mode::empty()).ok()?;
     let mut text = [0; 128];
     let length = nix::unistd::read(&file, &mut text).ok()?;
-    std::str::from_utf8(&text[..length]).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+    std::str::from_utf8(text.get(..length)?).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// Looks at `/proc/PID/stat`; `None` when there is no such process any more.
@@ -391,11 +391,11 @@ fn read_process(pid: i32) -> Option<Process> {
     let file = open(CStr::from_bytes_until_nul(&path).ok()?, READ, Mode::empty()).ok()?;
     let mut stat = [0; 512];
     let length = nix::unistd::read(&file, &mut stat).ok()?;
-    parse_stat(&stat[..length])
+    parse_stat(stat.get(..length)?)
 }
 
 /// `PID (NAME) STATE PPID PGRP …`, where the name may hold anything, parentheses too.
-fn parse_stat(stat: &[u8]) -> Option<Process> {
+pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     let opening = stat.iter().position(|byte| *byte == b'(')?;
     let closing = stat.iter().rposition(|byte| *byte == b')')?;
     let mut name = [0; 16];

@@ -19,7 +19,7 @@ pub fn write_stdout(mut bytes: &[u8]) -> Result<(), Errno> {
     // SAFETY: only written to; a closed one answers EBADF.
     let stdout = unsafe { BorrowedFd::borrow_raw(STDOUT) };
     while !bytes.is_empty() {
-        bytes = &bytes[nix::unistd::write(stdout, bytes)?..];
+        bytes = bytes.get(nix::unistd::write(stdout, bytes)?..).unwrap_or_default();
     }
     Ok(())
 }

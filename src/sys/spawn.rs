@@ -246,7 +246,9 @@ impl WithListenPid {
             // Eleven more bytes: the longest pid and a NUL.
             let entry: Vec<_> = LISTEN_PID.iter().copied().chain([0; 11]).map(AtomicU8::new).collect();
             let mut pointers = original.pointers().to_vec();
-            pointers[index] = entry.as_ptr().cast();
+            if let Some(pointer) = pointers.get_mut(index) {
+                *pointer = entry.as_ptr().cast();
+            }
             (pointers, entry)
         });
         WithListenPid { original, changed }
