@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 use crate::signal::Signal;
 
 /// Our pid in our own PID namespace: asked for once, since each signal that comes is compared with
-/// it. The child of [`super::spawn`] shares our memory, and so this, until exec.
+/// it. What becomes the command shares our memory, and so this, until exec.
 pub fn own_pid() -> i32 {
     static PID: AtomicI32 = AtomicI32::new(0);
     match PID.load(Ordering::Relaxed) {
