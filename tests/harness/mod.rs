@@ -161,6 +161,10 @@ impl Sexton {
                 libc::signal(libc::SIGPIPE, libc::SIG_DFL);
                 // Whatever else this process has open is none of the program's business.
                 libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+                // Away from the numbers that are wanted: one of them may be in the place of another.
+                for (from, _) in &mut wanted {
+                    *from = libc::fcntl(*from, libc::F_DUPFD_CLOEXEC, 100);
+                }
                 for (from, to) in &wanted {
                     if libc::dup2(*from, *to) < 0 {
                         return Err(std::io::Error::last_os_error());
