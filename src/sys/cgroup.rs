@@ -40,7 +40,7 @@ impl Cgroup {
     pub fn directories(&self) -> impl Iterator<Item = &Path> {
         let (point, own) = self.path.bytes().split_at(self.point);
         let ends = (0..=own.len()).rev().filter(|end| own.get(*end).is_none_or(|byte| *byte == b'/'));
-        ends.map(move |end| Path::new(OsStr::from_bytes(&self.path.bytes()[..point.len() + end])))
+        ends.filter_map(move |end| Some(Path::new(OsStr::from_bytes(self.path.bytes().get(..point.len() + end)?))))
     }
 }
 
@@ -183,7 +183,7 @@ impl Text {
     }
 
     fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 
     fn c_str(&self) -> Option<&CStr> {
