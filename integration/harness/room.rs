@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,8 +24,8 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs "$2/data"
 busybox ip link set lo up
 echo ready
-cat >/dev/null
 set +e
+cat >/dev/null
 cd /
 # The processes are gone some time after this, and their cgroups and mounts are busy until then.
 kill -s KILL -- -1 2>/dev/null
@@ -67,6 +68,8 @@ impl Room {
         let mut keeper = Command::new("unshare");
         keeper.args(["--mount", "--net", "--pid", "--fork", "--mount-proc", "sh", "-c", KEEPER, "keeper", &name]);
         keeper.arg(&folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // What ends the tests as a group, ^C or timeout(1), is not to end who clears up behind them.
+        keeper.process_group(0);
         let mut keeper = keeper.spawn().expect("unshare (Debian: util-linux) can be started");
         let mut line = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
