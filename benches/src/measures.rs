@@ -452,12 +452,16 @@ pub fn settle(pid: i32) {
     }
 }
 
-/// Others on this machine need processes as well.
+/// Others on this machine need processes as well, and may have many just now.
 fn need_room(count: usize) -> io::Result<()> {
     const RESERVE: usize = 4000;
-    let room = proc::room().ok_or_else(no_proc)?;
-    if room < count + RESERVE {
-        return Err(io::Error::other(format!("{count} processes are needed, and there is room for {room} only")));
+    let mut room = 0;
+    for _ in 0..60 {
+        room = proc::room().ok_or_else(no_proc)?;
+        if room >= count + RESERVE {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_secs(1));
     }
-    Ok(())
+    Err(io::Error::other(format!("{count} processes are needed, and there is room for {room} only")))
 }
