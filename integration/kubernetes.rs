@@ -21,8 +21,8 @@ use service::Service;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What containerd on a busy machine may need to see that a container has ended.
-const SLACK: Duration = Duration::from_secs(5);
+/// What containerd on a busy machine may need to see that a container has ended; far from [`LIMIT`].
+const SLACK: Duration = Duration::from_secs(20);
 
 /// `terminationGracePeriodSeconds`, unless a test is about it: no test waits for its end.
 const LIMIT: Duration = PATIENCE;
