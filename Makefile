@@ -75,6 +75,22 @@ prove: build probe ## Explore the state machine further, and send 2,000 storms o
 	EXPLORE_UNITS=10 $(CARGO) test --lib explored -- --nocapture
 	TEST_BINARY='$(BINARY)' STORMS=500 $(CARGO) test --test storm
 
+# Each takes only the tests that can notice: a build for each mutant is time enough.
+mutants: probe ## Change the source in every way that cargo-mutants knows; no change may go unnoticed (an hour)
+	$(CARGO) mutants -f src/shutdown.rs -C=--lib -- shutdown::
+	$(CARGO) mutants -f 'src/cli/*.rs' -C=--lib -- cli::
+
+FUZZ_TARGETS := command_line durations signal_names executables kernel_files
+FUZZ_SECONDS ?= 600
+
+# The sanitizer is there in a stable toolchain too, but wants to be asked for by name.
+fuzz: ## Feed every parser with hostile input, each for FUZZ_SECONDS (10 minutes)
+	cd fuzz && for target in $(FUZZ_TARGETS); do \
+	  mkdir -p corpus/$$target && \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target corpus/$$target seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=2048 || exit 1; \
+	done
+
 integration: build probe ## Run the tests that need container engines; ENGINES="gvisor crun" runs some
 	TEST_BINARY='$(BINARY)' CARGO='$(CARGO)' integration/run $(ENGINES)
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::file::{find_line, read_into};
-use super::mounts::{Mount, find_mount};
+use super::mounts::{Mount, find_mount, mount_of_line};
 
 /// The longest path of a cgroup that is looked at.
 const LONGEST: usize = 1024;
@@ -104,7 +104,7 @@ impl Cgroup {
 }
 
 /// `oom_kill N` (since Linux 4.13; cgroups(7)).
-fn oom_kills(line: &str) -> Option<u64> {
+pub fn oom_kills(line: &str) -> Option<u64> {
     line.strip_prefix("oom_kill ")?.trim().parse().ok()
 }
 
@@ -157,6 +157,13 @@ fn locate(version: Version, own: &[u8], mount: &Mount<'_>, controller: &str) -> 
         path.push(b"/".iter().chain(below).copied())?;
     }
     is_whole.then_some(Cgroup { path, point, version })
+}
+
+/// The cgroup for this controller, by the text of both files, for fuzz/.
+pub fn cgroup_in(own: &str, mounts: &str, controller: &str) -> Option<Cgroup> {
+    let (version, own) = own.lines().find_map(|line| place(line, controller))?;
+    let own = own?;
+    mounts.lines().filter_map(mount_of_line).find_map(|mount| locate(version, own.bytes(), &mount, controller))
 }
 
 fn has(list: &str, word: &str) -> bool {

@@ -37,3 +37,10 @@ pub use reap::{Change, ChangeKind, Reaper, Reaping};
 pub use signals::{Inbox, Inherited, SendError, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self};
 pub use spawn::{Candidates, Failure, Launch, spawn};
 pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};
+
+/// What reads the kernel's texts, for fuzz/.
+#[doc(hidden)]
+pub mod parsers {
+    pub use super::cgroup::{cgroup_in, oom_kills};
+    pub use super::orphans::parse_stat;
+}

@@ -51,7 +51,7 @@ impl<'a> Escaped<'a> {
 /// Shows the mounts that we can see to `see`, in the order of their mounting, until it has found what
 /// it was looking for; none without /proc.
 pub fn find_mount<T>(mut see: impl FnMut(Mount<'_>) -> Option<T>) -> Option<T> {
-    find_line(c"/proc/self/mountinfo", |line| see(parse(line)?))
+    find_line(c"/proc/self/mountinfo", |line| see(mount_of_line(line)?))
 }
 
 /// Where the file system is mounted that has this absolute path, which has no symbolic links.
@@ -75,7 +75,7 @@ fn hold(innermost: &mut Option<PathBuf>, mount: Mount<'_>, path: &Path) {
 
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: between the
 /// sixth field and the dash are as many as there happen to be.
-fn parse(line: &str) -> Option<Mount<'_>> {
+pub fn mount_of_line(line: &str) -> Option<Mount<'_>> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mut mount = mount.split(' ').skip(3);
     let mut file_system = file_system.split(' ');
@@ -101,7 +101,7 @@ not a mount";
 
     #[test]
     fn a_mount_is_read_from_its_line_with_blanks_in_its_name() {
-        let mounts: Vec<Mount<'_>> = TEXT.lines().filter_map(parse).collect();
+        let mounts: Vec<Mount<'_>> = TEXT.lines().filter_map(mount_of_line).collect();
         assert_eq!(mounts.len(), 5);
         assert_eq!(mounts[1].options, "rw,discard");
         assert_eq!(mounts[2].root.to_path(), Path::new("/images/7"));
@@ -113,7 +113,7 @@ not a mount";
     fn the_mount_of_a_file_is_the_innermost_one_above_it() {
         let point = |path: &str| {
             let mut innermost = None;
-            TEXT.lines().filter_map(parse).for_each(|mount| hold(&mut innermost, mount, Path::new(path)));
+            TEXT.lines().filter_map(mount_of_line).for_each(|mount| hold(&mut innermost, mount, Path::new(path)));
             innermost.unwrap()
         };
         assert_eq!(point("/abc"), Path::new("/"));
