@@ -75,10 +75,14 @@ prove: build probe ## Explore the state machine further, and send 2,000 storms o
 	EXPLORE_UNITS=10 $(CARGO) test --lib explored -- --nocapture
 	TEST_BINARY='$(BINARY)' STORMS=500 $(CARGO) test --test storm
 
-# Each takes only the tests that can notice: a build for each mutant is time enough.
+# Each takes only the tests that can notice: a build for each mutant is time enough. What is already
+# built is copied, and with it the probe.
+MUTANTS := $(CARGO) mutants --copy-target=true
+
 mutants: probe ## Change the source in every way that cargo-mutants knows; no change may go unnoticed (an hour)
-	$(CARGO) mutants -f src/shutdown.rs -C=--lib -- shutdown::
-	$(CARGO) mutants -f 'src/cli/*.rs' -C=--lib -- cli::
+	$(MUTANTS) -f src/shutdown.rs -C=--lib -- shutdown::
+	$(MUTANTS) -f 'src/cli/*.rs' -C=--lib -- cli::
+	$(MUTANTS) -f src/sys/signals.rs -C=--lib -C=--test=signals -C=--test=storm -C=--test=start
 
 FUZZ_TARGETS := command_line durations signal_names executables kernel_files
 FUZZ_SECONDS ?= 600

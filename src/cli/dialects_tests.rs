@@ -104,6 +104,15 @@ fn long_options_of_a_peer_may_be_cut_short_where_the_peer_allows_it() {
 }
 
 #[test]
+fn sextons_own_long_options_work_under_every_name() {
+    for name in ["sexton", "tini", "dumb-init", "catatonit"] {
+        let config = config(&[name, "--grace-period", "9", "--rewrite=1:2", "x"], &[]);
+        assert_eq!(config.grace_period.map(|period| period.as_secs()), Some(9), "{name}");
+        assert_eq!(config.rewrites.apply(crate::signal::Signal::HUP), crate::signal::Signal::new(2), "{name}");
+    }
+}
+
+#[test]
 fn a_pause_of_catatonit_takes_no_notice_of_a_command() {
     let config = config(&["catatonit", "-P", "true"], &[]);
     assert!(config.pause && config.command.is_empty() && config.warnings.len() == 1);
