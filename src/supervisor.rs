@@ -132,6 +132,9 @@ struct Supervisor<'a> {
 /// command is gone, nobody else is left, and orphans are not to be left.
 pub(crate) const STRANGERS: Duration = Duration::from_millis(100);
 
+/// So many batches are reaped at a deadline: all 32,768 pids that most machines have.
+const BATCHES: u32 = 1024;
+
 impl Supervisor<'_> {
     /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.
     fn until_the_end(&mut self, mut parent: Option<Parent>) -> u8 {
@@ -143,9 +146,9 @@ impl Supervisor<'_> {
             let timeout = if children_changed { Some(Duration::ZERO) } else { self.time_left() };
             let received = inbox.wait(timeout);
             // Whoever is dead by then did not outlive a deadline, whatever signals came before the
-            // kernel's word of it.
+            // kernel's word of it, and however many others are dead as well.
             if self.machine.wake_at().is_some_and(|moment| moment <= monotonic_now()) {
-                children_changed |= self.reap();
+                children_changed = (0..BATCHES).all(|_| self.reap());
             }
             match received {
                 Some(received) => {

@@ -198,7 +198,7 @@ impl Sexton {
         let due = self.machine.wake_at().is_some_and(|moment| moment <= self.now);
         let busy = received.is_some() || self.children_changed || due;
         if due {
-            self.children_changed |= self.reap();
+            self.children_changed = (0..BATCHES).all(|_| self.reap());
         }
         match received {
             Some(received) => {
