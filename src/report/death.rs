@@ -85,7 +85,7 @@ impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
         match units.into_iter().find(|(unit, _)| self.0 >= *unit && self.0.is_multiple_of(*unit)) {
-            Some((unit, name)) => write!(f, "{} {name}", self.0 / unit),
+            Some((unit, name)) => write!(f, "{} {name}", self.0.checked_div(unit).unwrap_or_default()),
             None => write!(f, "{} bytes", self.0),
         }
     }

@@ -259,14 +259,12 @@ impl WithListenPid {
         let Some((_, entry)) = &self.changed else { return };
         let pid = pid();
         let mut divisor = 1;
-        while pid / divisor >= 10 {
+        while pid.checked_div(divisor).is_some_and(|rest| rest >= 10) {
             divisor *= 10;
         }
         for byte in entry.iter().skip(LISTEN_PID.len()) {
-            if divisor == 0 {
-                break;
-            }
-            byte.store(b'0' + (pid / divisor % 10) as u8, Ordering::Relaxed);
+            let Some(rest) = pid.checked_div(divisor) else { break };
+            byte.store(b'0' + (rest % 10) as u8, Ordering::Relaxed);
             divisor /= 10;
         }
     }
