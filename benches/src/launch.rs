@@ -255,7 +255,7 @@ impl Running {
 
     /// Tells the command to go on.
     pub fn go(&self) {
-        self.shared().go.store(1, Ordering::Release);
+        self.shared().go.fetch_add(1, Ordering::Release);
         // SAFETY: the futex is in memory that we share.
         unsafe { libc::syscall(libc::SYS_futex, self.shared().go.as_ptr(), libc::FUTEX_WAKE, 1) };
     }

@@ -88,6 +88,8 @@ impl Questions<'_> {
         numbers.iter_mut().for_each(|numbers| numbers.resize(count, Vec::new()));
         for round in 0..rounds {
             for place in 0..count {
+                // Now forwards, now backwards: nobody always follows the same one, and what it leaves to do.
+                let place = if round % 2 == 0 { place } else { count - 1 - place };
                 let index = (round + place) % count;
                 let contestant = &self.field.contestants[index];
                 let answer = question(contestant);

@@ -7,7 +7,8 @@
 //! - `signals`: notes each SIGUSR1.
 //! - `orphans N`: leaves N dead children to the init, each when the last one is reaped.
 //! - `storm N`: the same without waiting.
-//! - `busy N`: `orphans N` once it is told to, then `signals`.
+//! - `busy N`: leaves a dead child to the init each time that it is told to go on, N of them, then
+//!   `signals`.
 //! - `zombies N`: the same once it is told to, then waits until the last one is reaped.
 //! - `children N`: has N children that do nothing, and exits at SIGTERM.
 
@@ -43,7 +44,7 @@ fn program(args: &'static [*const u8]) -> i32 {
     }
     if is("leave") {
         say_ready(shared);
-        wait_go(shared);
+        wait_go(shared, 1);
         shared.happened.store(now(), Ordering::Relaxed);
     } else if is("wait") {
         say_ready(shared);
@@ -53,27 +54,27 @@ fn program(args: &'static [*const u8]) -> i32 {
         note_signals(shared);
     } else if is("orphans") {
         say_ready(shared);
-        wait_go(shared);
+        wait_go(shared, 1);
         for _ in 0..count {
             await_reaping(dead_child_of_init());
         }
         say_reaped(shared);
     } else if is("busy") {
         set_mask(ALL_SIGNALS);
-        say_ready(shared);
-        wait_go(shared);
-        for _ in 0..count {
+        for orphan in 1..=count {
+            say_ready(shared);
+            wait_go(shared, orphan);
             await_reaping(dead_child_of_init());
         }
         note_signals(shared);
     } else if is("storm") {
         say_ready(shared);
-        wait_go(shared);
+        wait_go(shared, 1);
         await_reaping(dead_children_of_init(count));
         say_reaped(shared);
     } else if is("zombies") {
         say_ready(shared);
-        wait_go(shared);
+        wait_go(shared, 1);
         let last = dead_children_of_init(count);
         say_ready(shared);
         await_reaping(last);
@@ -195,11 +196,16 @@ fn say_ready(shared: &Shared) {
     call!(futex, shared.ready.as_ptr(), WAKE, 1, 0);
 }
 
-fn wait_go(shared: &Shared) {
+/// Waits until we were told to go on so many times.
+fn wait_go(shared: &Shared, times: u32) {
     const WAIT: usize = 0;
     let go: &AtomicU32 = &shared.go;
-    while go.load(Ordering::Acquire) == 0 {
-        call!(futex, go.as_ptr(), WAIT, 0, 0);
+    loop {
+        let told = go.load(Ordering::Acquire);
+        if told >= times {
+            return;
+        }
+        call!(futex, go.as_ptr(), WAIT, told, 0);
     }
 }
 
