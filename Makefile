@@ -57,6 +57,9 @@ test: build probe ## Run all tests that need no container engine, against the re
 	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast
 	$(CARGO) test --lib $(BENCH_PACKAGE)
 
+test-dist: dist probe ## Run the same tests against the release file of this machine
+	TEST_BINARY='$(abspath dist/sexton-$(shell uname -m)-linux)' $(RUN_TESTS) --no-fail-fast
+
 # The rest asks the kernel for what qemu-user does not do: docs/testing.md, "On aarch64".
 ARM64_TESTS := exit_status usage dialects signals shutdown inherited
 ARM64_SKIP := real_time every_deadly_signal with_reraise_what_cannot every_signal_from_1_to_64 arrives_with_its_value \
