@@ -90,11 +90,12 @@ mutants: probe ## Change the source in every way that cargo-mutants knows; no ch
 FUZZ_TARGETS := command_line durations signal_names executables kernel_files
 FUZZ_SECONDS ?= 600
 
-# The sanitizer is there in a stable toolchain too, but wants to be asked for by name.
+# The sanitizer is there in a stable toolchain too, but wants to be asked for by name. Leaks are counted
+# by the targets themselves (fuzz/src/lib.rs): the vectors for execve(2) are none.
 fuzz: ## Feed every parser with hostile input, each for FUZZ_SECONDS (10 minutes)
 	cd fuzz && for target in $(FUZZ_TARGETS); do \
 	  mkdir -p corpus/$$target && \
-	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target corpus/$$target seeds/$$target -- \
+	  ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target corpus/$$target seeds/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=2048 || exit 1; \
 	done
 
