@@ -102,12 +102,12 @@ fuzz: ## Feed every parser with hostile input, each for FUZZ_SECONDS (10 minutes
 integration: build probe ## Run the tests that need container engines; ENGINES="gvisor crun" runs some
 	TEST_BINARY='$(BINARY)' CARGO='$(CARGO)' integration/run $(ENGINES)
 
-# sexton for aarch64 is built along with its tests; on x86_64 it is the file that people take.
+# The files that people take: the plain build, and for aarch64 the release.
 KERNELS := $(RUN_TESTS) --no-fail-fast --test kernels -- --nocapture
 
-kernels: build ## Boot Debian's kernels with sexton as /sbin/init, x86_64 and aarch64, in QEMU
+kernels: build dist-aarch64 ## Boot Debian's kernels with sexton as /sbin/init, x86_64 and aarch64, in QEMU
 	integration/kernels/guest x86_64 '$(BINARY)'
-	integration/kernels/guest aarch64
+	integration/kernels/guest aarch64 dist/sexton-aarch64-linux
 	$(KERNELS)
 
 kernels-quick: build ## The same for one kernel, on x86_64
