@@ -93,6 +93,31 @@ fn as_pid_1_control_z_does_not_hang_the_container() {
     assert_eq!(run.status(), Status::Exited(130));
 }
 
+/// It would stop what is to become the command, and sexton with it, which waits for its exec.
+#[test]
+fn control_z_before_the_command_is_executed_hangs_nothing() {
+    let mut terminal = Terminal::open();
+    // This is the call by which the child gets the signals that came: a second after the terminal.
+    let mut run = Sexton::new(Place::Ordinary)
+        .binary("/usr/bin/strace")
+        .options(["-f", "-qq", "-o", "/dev/null", "-e", "inject=rt_sigprocmask:delay_enter=1000000"])
+        .options(["setsid", "-c", sexton_binary().to_str().unwrap(), "--", "/bin/sh", "-c", "echo it runs"])
+        .stdin(terminal.stdio())
+        .stdout(terminal.stdio())
+        .stderr(terminal.stdio())
+        .bare();
+    let name = |pid| harness::proc_status(pid, "Name").filter(|name| name.starts_with("sexton"));
+    wait_until("sexton's child has the foreground", || {
+        let child = terminal.foreground();
+        let parent = harness::proc_status(child, "PPid").and_then(|parent| parent.parse().ok()).unwrap_or(0);
+        child > 0 && name(child).is_some() && name(child) == name(parent)
+    });
+    terminal.type_keys("\u{1a}");
+    terminal.wait_for("^Z");
+    terminal.wait_for("it runs");
+    assert_eq!(run.status(), Status::Exited(0));
+}
+
 /// An interactive shell that runs sexton as a job.
 fn shell_on_terminal(terminal: &mut Terminal, shell: Shell) -> Running {
     let sexton = format!("{} --dialect {}", sexton_binary().display(), shell.dialect);

@@ -80,15 +80,30 @@ fn set_mask(mask: SignalSet) -> SignalSet {
     SignalSet::from_bits(old)
 }
 
-/// Sets what is done at SIGCHLD and returns what was done before. It cannot fail (sigaction(2)).
+/// Sets what is done at SIGCHLD and returns what was done before.
 fn set_child_death(handler: libc::sighandler_t) -> libc::sighandler_t {
+    set_handler(libc::SIGCHLD, handler)
+}
+
+/// In the child, before exec: what a terminal sends at ^Z is lost instead of stopping the child.
+/// exec(2) sets it to the default again; where it is ignored it stays ignored.
+pub(super) fn swallow_terminal_stops() {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    if set_handler(libc::SIGTSTP, nothing as *const () as libc::sighandler_t) == libc::SIG_IGN {
+        set_handler(libc::SIGTSTP, libc::SIG_IGN);
+    }
+}
+
+/// Sets what is done at a signal and returns what was done before. It cannot fail for a signal that
+/// may be handled (sigaction(2)).
+fn set_handler(signal: libc::c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
     let mut new = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: zeroes are a valid sigaction: default handler, empty mask, no flags.
     let new = unsafe { new.assume_init_mut() };
     new.sa_sigaction = handler;
     let mut old = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: SIGCHLD may be set, the handler is SIG_DFL or SIG_IGN, both structures are valid.
-    unsafe { libc::sigaction(libc::SIGCHLD, new, old.as_mut_ptr()) };
+    // SAFETY: both structures are valid; the handler is SIG_DFL, SIG_IGN or a function that does nothing.
+    unsafe { libc::sigaction(signal, new, old.as_mut_ptr()) };
     // SAFETY: it was zeroed, which is valid, and then written by the kernel.
     unsafe { old.assume_init() }.sa_sigaction
 }

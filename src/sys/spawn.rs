@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use super::entry::{Args, Environment};
 use super::process::own_pid;
 use super::reap::wait_for_exit;
-use super::signals::{Inherited, hold_signals};
+use super::signals::{Inherited, hold_signals, swallow_terminal_stops};
 use super::terminal::Terminal;
 
 /// What to start, and how.
@@ -73,9 +73,9 @@ pub enum Failure {
     },
 }
 
-/// The stack that the child needs until exec, for a handful of system calls and a path: 8 KiB,
-/// aligned as stacks are.
-type Stack = [u128; 512];
+/// The stack that the child needs until exec, for a handful of system calls, a path and a signal
+/// with all registers that a machine has: 32 KiB, aligned as stacks are. What is not used costs nothing.
+type Stack = [u128; 2048];
 
 /// What the child gets from sexton, and what it says of an exec that was refused.
 struct Attempt<'a> {
@@ -162,6 +162,10 @@ fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32)
         }
     }
     environment.write(own_pid);
+    if launch.terminal.is_some() || launch.new_session || !launch.own_group {
+        // From here to the exec ^Z would stop us, and sexton with us, which waits for our exec.
+        swallow_terminal_stops();
+    }
     launch.inherited.hand_on();
     exec(launch.candidates, launch.args, environment.as_ptr())
 }
