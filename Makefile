@@ -63,7 +63,7 @@ test-dist: dist probe ## Run the same tests against the release file of this mac
 # The rest asks the kernel for what qemu-user does not do: docs/testing.md, "On aarch64".
 ARM64_TESTS := exit_status usage dialects signals shutdown inherited
 ARM64_SKIP := real_time every_deadly_signal with_reraise_what_cannot every_signal_from_1_to_64 arrives_with_its_value \
-  a_rewritten_signal_arrives the_command_inherits_everything _sexton_does_what_ under_timeout
+  a_rewritten_signal_arrives the_command_inherits_everything another_user_and_what _sexton_does_what_ under_timeout
 test-arm64: dist-aarch64 probe ## Run the core tests against dist/sexton-aarch64-linux under qemu-user
 	@command -v qemu-aarch64-static >/dev/null || { \
 	  echo 'make test-arm64: qemu-aarch64-static is missing; on Debian: apt-get install qemu-user-static' >&2; \
