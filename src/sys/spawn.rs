@@ -73,9 +73,10 @@ pub enum Failure {
     },
 }
 
-/// The stack that the child needs until exec, for a handful of system calls, a path and a signal
-/// with all registers that a machine has: 32 KiB, aligned as stacks are. What is not used costs nothing.
-type Stack = [u128; 2048];
+/// The stack that the child needs until exec, for a handful of system calls, a path (4 KiB) and a
+/// signal with the registers of AVX-512 (3.5 KiB): 12 KiB, aligned as stacks are. Each page of it is
+/// touched at the start.
+type Stack = [u128; 768];
 
 /// What the child gets from sexton, and what it says of an exec that was refused.
 struct Attempt<'a> {
