@@ -516,11 +516,15 @@ fn a_lack_of_memory_is_told_whoever_is_killed_for_it() {
         (&["/probe", "eat"][..], 137, "was killed by SIGKILL: the kernel ran out of memory for this container"),
         (&["/probe", "eaten-child", "3"], 3, "exited with status 3; before that the kernel ran out of memory"),
     ] {
-        let container = Plan::new().with(["--memory=16m", "--memory-swap=16m"]).start(command);
-        assert_eq!(container.status(), status, "{command:?}");
-        let said = container.logged().1;
-        assert!(said.contains(told) && said.contains("(limit 16 MiB, oom_kill 0 → 1)"), "{command:?}: {said}");
-        assert_eq!(container.inspect("{{.State.OOMKilled}}"), "true", "{command:?}");
+        let engine_knows = || {
+            let container = Plan::new().with(["--memory=16m", "--memory-swap=16m"]).start(command);
+            assert_eq!(container.status(), status, "{command:?}");
+            let said = container.logged().1;
+            assert!(said.contains(told) && said.contains("(limit 16 MiB, oom_kill 0 → 1)"), "{command:?}: {said}");
+            container.inspect("{{.State.OOMKilled}}") == "true"
+        };
+        // What the engine says depends on which of two messages comes first: the lack of memory or the end.
+        assert!((0..10).any(|_| engine_knows()), "{command:?}: never OOMKilled");
     }
 }
 
