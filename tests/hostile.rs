@@ -3,30 +3,9 @@
 mod harness;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use harness::{BOTH, Place, Sexton, Status, require_root};
-
-/// A folder of the test's own, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("sexton-hostile-{name}-{}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use harness::{BOTH, Folder, Place, Sexton, Status, require_root};
 
 /// That sexton said one line and nothing else: no control character, no mark that hides text.
 #[track_caller]
@@ -120,7 +99,7 @@ fn a_forged_proc_hangs_nobody() {
 #[test]
 fn a_symbolic_link_in_the_place_of_the_termination_log_is_not_followed() {
     for place in BOTH {
-        let folder = Folder::new("link");
+        let folder = Folder::new();
         let (log, victim) = (folder.path("log"), folder.path("victim"));
         fs::write(&victim, "as it was").unwrap();
         let script = format!("ln -s {victim} {log}; kill -SEGV $$");

@@ -8,42 +8,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use harness::{BOTH, Place, Sexton, Status, pipe, wait_until};
+use harness::{BOTH, Folder, Place, Sexton, Status, pipe, unique, wait_until};
 use json::Json;
-
-static COUNT: AtomicU32 = AtomicU32::new(0);
-
-fn unique() -> String {
-    format!("sexton-died-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A folder of the test's own, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        let path = std::env::temp_dir().join(unique());
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A cgroup of the test's own, gone with it.
 struct Cgroup(PathBuf);

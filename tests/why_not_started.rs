@@ -8,28 +8,12 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 mod harness;
 
-use harness::{BOTH, Place, Sexton, Status, probe_binary, sexton_binary, wait_until};
-
-/// A folder of the test's own, gone with it.
-struct Folder(PathBuf);
+use harness::{BOTH, Folder, Place, Sexton, Status, probe_binary, sexton_binary, wait_until};
 
 impl Folder {
-    fn new() -> Folder {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("why-{}-{count}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
     /// A file that may be executed.
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         self.file_with_mode(name, content, 0o755)
@@ -70,12 +54,6 @@ fn settle(path: &str) {
         let given = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
         given == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EAGAIN)
     });
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 /// What sexton says, without its name and the end of the line, and its status.
