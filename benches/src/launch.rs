@@ -148,6 +148,10 @@ fn prepare(setup: Setup, memory: &Memory, null: &File, held: Option<&OwnedFd>) -
     if setup.pinned {
         // SAFETY: takes an integer.
         check(unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) })?;
+        // Where we are gets into the environment of what valgrind runs, and sexton asks for our terminal.
+        std::env::set_current_dir("/")?;
+        // SAFETY: takes nothing.
+        check(unsafe { libc::setsid() })?;
         mount(Some(c"/mnt/mountinfo"), c"/proc/1/mountinfo", None, libc::MS_BIND)?;
         mount(Some(c"/mnt/own-cgroup"), c"/proc/1/cgroup", None, libc::MS_BIND)?;
     }

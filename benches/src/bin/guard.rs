@@ -191,7 +191,13 @@ fn faults(build: &Build) -> io::Result<u64> {
     Ok(faults as u64 - before)
 }
 
+/// Of the cheapest of some lives: what the clock shows makes a subtraction cost more or less.
 fn instructions(build: &Build) -> io::Result<u64> {
+    let lives = (0..5).map(|_| instructions_of_a_life(build)).collect::<io::Result<Vec<_>>>()?;
+    Ok(lives.into_iter().min().unwrap_or_default())
+}
+
+fn instructions_of_a_life(build: &Build) -> io::Result<u64> {
     let out = format!("{PLACE}/callgrind");
     let option = format!("--callgrind-out-file={out}");
     let valgrind = ["/usr/bin/valgrind", "--tool=callgrind", &option];
