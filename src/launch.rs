@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::config::Config;
 use crate::report::exec::{self, Refusal};
 use crate::report::file::{HEAD, Kind};
-use crate::sys::{Args, Candidates, Failure, Launch, Start, Terminal, open, read_at, spawn};
+use crate::sys::{Args, Candidates, Failure, Launch, Start, Started, Terminal, open, read_at, spawn};
 
 /// Where to search when there is no `PATH`: what Docker sets when an image sets none.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -18,12 +18,20 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 /// What executes scripts that do not say what does.
 const SHELL: &CStr = c"/bin/sh";
 
-/// Starts the command and returns its pid.
+/// Starts the command.
 ///
 /// # Errors
 ///
 /// Why it was not started; nothing runs then.
-pub fn launch(config: &Config, start: &Start, own_group: bool, terminal: Option<&Terminal>) -> Result<i32, Refusal> {
+pub fn launch(
+    config: &Config,
+    start: &Start,
+    own_group: bool,
+    terminal: Option<&Terminal>,
+) -> Result<Started, Refusal> {
+    if let Some(errno) = start.inherited.refused {
+        return Err(exec::preparation_refused("block the signals and see its children die", errno));
+    }
     let command = config.command;
     let name = command.first().unwrap_or_default();
     let path = start.environment.get("PATH").unwrap_or(DEFAULT_PATH);
@@ -39,8 +47,9 @@ pub fn launch(config: &Config, start: &Start, own_group: bool, terminal: Option<
         die_with_sexton: config.die_with_sexton,
     };
     let (errno, candidate) = match spawn(&launch) {
-        Ok(pid) => return Ok(pid),
+        Ok(started) => return Ok(started),
         Err(Failure::Fork(errno)) => return Err(exec::fork_refused(errno)),
+        Err(Failure::Prepare { errno, what }) => return Err(exec::preparation_refused(what, errno)),
         Err(Failure::Exec { errno, candidate }) => (errno, candidate),
     };
     let files = files(candidates);
@@ -53,8 +62,9 @@ pub fn launch(config: &Config, start: &Start, own_group: bool, terminal: Option<
         launch.candidates = Candidates { name: SHELL, path: b"" };
         launch.args = Args::from_strings(args);
         return match spawn(&launch) {
-            Ok(pid) => Ok(pid),
+            Ok(started) => Ok(started),
             Err(Failure::Fork(errno)) => Err(exec::fork_refused(errno)),
+            Err(Failure::Prepare { errno, what }) => Err(exec::preparation_refused(what, errno)),
             Err(Failure::Exec { errno, .. }) => Err(exec::shell_refused(file, errno, launch.args, launch.environment)),
         };
     }

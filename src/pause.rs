@@ -7,7 +7,7 @@ use log::{info, warn};
 
 use crate::config::{Config, Orphans};
 use crate::signal::Signal;
-use crate::supervisor::{STRANGERS, What, adopt_orphans, watch_parent};
+use crate::supervisor::{LOOK_AGAIN, What, adopt_orphans, watch_parent};
 use crate::sys::{ChangeKind, Inbox, Others, Reaper, Reaping, close_all_but_stderr, leave_working_directory, own_pid};
 
 /// Reaps until SIGINT, SIGTERM or another stop signal comes, and then, unless orphans are to be left,
@@ -42,7 +42,7 @@ pub fn run(config: &Config) -> u8 {
         if ending && left == Reaping::NoChildren && (own_pid() != 1 || Others::of_us().none_in_namespace()) {
             return 0;
         }
-        next = inbox.wait(ending.then_some(STRANGERS)).and_then(|received| match &mut parent {
+        next = inbox.wait(ending.then_some(LOOK_AGAIN)).and_then(|received| match &mut parent {
             Some((parent, _)) => parent.interpret(received),
             None => Some(received),
         });

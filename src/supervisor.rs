@@ -18,7 +18,7 @@ use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, GroupTold, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal,
+    Change, ChangeKind, GroupTold, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal, Told,
     become_subreaper, close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_terminal,
     leave_working_directory, monotonic_now, own_pid, send, send_to_group, send_to_orphaned_group, stop_self,
     suspend_self, unblock_stderr,
@@ -32,8 +32,10 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     }
     let parent = config.parent_death_signal.and_then(watch_parent);
     let terminal = Terminal::controlling().filter(|_| !config.new_session);
-    if config.new_session {
-        leave_terminal();
+    if config.new_session
+        && let Err(errno) = leave_terminal()
+    {
+        warn!("cannot let go of the terminal for the command's own session ({})", errno.desc());
     }
     let in_foreground = terminal.as_ref().filter(|terminal| terminal.is_ours());
     // A pipeline or a script in the foreground of a shell: ^C and ^Z are for all of it, and the
@@ -41,8 +43,8 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     let several = in_foreground.is_some() && !leads_session() && is_one_of_several();
     let shares_group = several && !config.group;
     let handed_over = in_foreground.filter(|_| !several);
-    let pid = match launch(config, start, !shares_group, handed_over) {
-        Ok(pid) => pid,
+    let started = match launch(config, start, !shares_group, handed_over) {
+        Ok(started) => started,
         Err(refusal) => {
             if let Some(terminal) = handed_over {
                 terminal.take_back(None);
@@ -70,7 +72,13 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     close_all_but_stderr();
     unblock_stderr();
     leave_working_directory();
-    let command = Command { name: config.command.first().unwrap_or_default(), pid };
+    let command = Command { name: config.command.first().unwrap_or_default(), pid: started.pid };
+    if let Some(errno) = started.missed.foreground {
+        warn!("cannot give {command} the foreground of the terminal ({})", errno.desc());
+    }
+    if let Some(errno) = started.missed.death_with_sexton {
+        warn!("cannot have the kernel kill {command} if sexton is killed ({})", errno.desc());
+    }
     info!(event = "command_started", command:% = Name(command.name), pid = command.pid; "started {command}");
 
     let mut supervisor = Supervisor {
@@ -93,7 +101,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             group_was_told: None,
             killing: false,
         },
-        strangers_left: false,
+        looks_again: false,
     };
     if let Some((parent, true)) = parent {
         supervisor.event(Event::Signal(parent.death_notice()));
@@ -102,8 +110,9 @@ pub fn run(config: &Config, start: &Start) -> u8 {
 }
 
 pub(crate) fn adopt_orphans(config: &Config) {
+    // Without being asked to it is only a try, but who is to care for orphans needs it.
     if let Err(errno) = become_subreaper()
-        && config.subreaper
+        && (config.subreaper || config.orphans != Orphans::Leave)
     {
         warn!("cannot become a subreaper ({}): orphans go to PID 1, not to sexton", errno.desc());
     }
@@ -123,14 +132,15 @@ pub(crate) fn watch_parent(signal: Signal) -> Option<(Parent, bool)> {
 struct Supervisor<'a> {
     machine: Machine,
     hands: Hands<'a>,
-    /// There is no child left to wait for, but other processes of the namespace are.
-    strangers_left: bool,
+    /// Somebody is left of whose end the kernel may not tell.
+    looks_again: bool,
 }
 
 /// How often sexton looks whether processes are gone that are not its children: those that an
 /// engine's exec put into the container, whose end the kernel does not tell PID 1. Only while the
-/// command is gone, nobody else is left, and orphans are not to be left.
-pub(crate) const STRANGERS: Duration = Duration::from_millis(100);
+/// command is gone, nobody else is left, and orphans are not to be left. And so after a look for dead
+/// children that was refused: the notice of their death was taken by then, and does not come again.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// So many batches are reaped at a deadline: all 32,768 pids that most machines have.
 const BATCHES: u32 = 1024;
@@ -165,7 +175,7 @@ impl Supervisor<'_> {
                 None if self.machine.wake_at().is_some() => self.event(Event::Tick),
                 None => {}
             }
-            if children_changed || self.strangers_left {
+            if children_changed || self.looks_again {
                 children_changed = self.reap();
             }
             if self.hands.over {
@@ -176,7 +186,7 @@ impl Supervisor<'_> {
 
     fn time_left(&self) -> Option<Duration> {
         let left = self.machine.wake_at().map(|moment| moment.saturating_sub(monotonic_now()));
-        if self.strangers_left { Some(left.unwrap_or(STRANGERS).min(STRANGERS)) } else { left }
+        if self.looks_again { Some(left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)) } else { left }
     }
 
     fn event(&mut self, event: Event) {
@@ -223,13 +233,18 @@ impl Supervisor<'_> {
             // What escaped is our child by now: its parent is dead.
             self.hands.kill_others();
         }
-        self.strangers_left = false;
-        if more == Reaping::NoChildren && self.hands.ended.is_some() {
-            self.strangers_left = self.hands.job.is_init && !self.hands.others.none_in_namespace();
-            if !self.strangers_left {
-                self.event(Event::Alone);
+        self.looks_again = match more {
+            Reaping::NoChildren if self.hands.ended.is_some() => {
+                let strangers_left = self.hands.job.is_init && !self.hands.others.none_in_namespace();
+                if !strangers_left {
+                    self.event(Event::Alone);
+                }
+                strangers_left
             }
-        }
+            // The command is our child, and we have not reaped it.
+            Reaping::NoChildren | Reaping::Refused => true,
+            Reaping::More | Reaping::Nothing => false,
+        };
         more == Reaping::More
     }
 }
@@ -411,8 +426,11 @@ impl Hands<'_> {
     fn signal_others(&self, received: &Received, spared: Option<GroupTold>) {
         let signal = received.signal;
         match self.others.signal(received, spared) {
-            Ok(0) => debug!("nobody is left to be sent {signal}"),
-            Ok(count) => info!("sent {signal} to {count} processes that {} left", self.command),
+            Ok(Told { refused: Some((pid, errno)), .. }) => {
+                warn!("cannot send {signal} to pid {pid}, which {} left: {}", self.command, errno.desc());
+            }
+            Ok(Told { sent: 0, .. }) => debug!("nobody is left to be sent {signal}"),
+            Ok(Told { sent, .. }) => info!("sent {signal} to {sent} processes that {} left", self.command),
             Err(NoProc) if self.job.is_init => {
                 // Without the means to tell one from the other: all that the kernel finds.
                 let _ = send(-1, received);
@@ -571,6 +589,9 @@ impl Hands<'_> {
         }
         if let (Some(Ended::Killed(signal)), true) = (self.ended, self.config.reraise) {
             die_by(signal);
+            if !self.job.is_init && !signal.is_real_time() {
+                warn!("cannot die by {signal}: exiting with status {status} instead");
+            }
         }
         status
     }

@@ -7,70 +7,17 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
+#[path = "harness/cgroup.rs"]
+mod cgroup;
 mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use harness::{BOTH, Folder, Place, Sexton, Status, pipe, unique, wait_until};
+use cgroup::Cgroup;
+use harness::{BOTH, Folder, Place, Sexton, Status, pipe, wait_until};
 use json::Json;
-
-/// A cgroup of the test's own, gone with it.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// Of version 1 or 2, whichever has the memory controller here.
-    #[track_caller]
-    fn with_memory(limit: u64) -> Cgroup {
-        let first = Path::new("/sys/fs/cgroup/memory");
-        let second = Path::new("/sys/fs/cgroup");
-        let (parent, file, swap) = if first.join("memory.limit_in_bytes").exists() {
-            (first, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
-        } else {
-            let _ = fs::write(second.join("cgroup.subtree_control"), "+memory");
-            (second, "memory.max", "memory.swap.max")
-        };
-        let cgroup = Cgroup::below(parent);
-        let set = |file: &str, value: u64| fs::write(cgroup.0.join(file), value.to_string());
-        set(file, limit).unwrap_or_else(|error| {
-            panic!("no limit can be set on a memory cgroup below {}: {error}; run the test as root", parent.display())
-        });
-        let _ = set(swap, if swap == "memory.swap.max" { 0 } else { limit });
-        cgroup
-    }
-
-    #[track_caller]
-    fn below(parent: &Path) -> Cgroup {
-        let path = parent.join(unique());
-        fs::create_dir(&path).unwrap_or_else(|error| {
-            panic!("no cgroup can be made below {}: {error}; run the test as root", parent.display())
-        });
-        Cgroup(path)
-    }
-
-    /// For the launcher: sexton starts in it.
-    fn word(&self) -> String {
-        format!("cgroup={}", self.0.display())
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        fs::write(self.0.join(file), text).unwrap();
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // The last of its processes may be on its way out.
-        for _ in 0..1000 {
-            if fs::remove_dir(&self.0).is_ok() || !self.0.exists() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
 
 const LIMIT: u64 = 24 << 20;
 

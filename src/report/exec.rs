@@ -19,8 +19,8 @@ use super::limits::{too_long, too_many_processes};
 use super::path::{Mode, Shown, is_program, nearest, walk};
 use crate::config::exit_status;
 use crate::sys::{
-    Args, Environment, demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, mount_point, open,
-    own_status, read_at,
+    Args, Environment, demanded_capabilities, each_name, effective_uid, is_on_noexec_mount, may_execute, mount_point,
+    open, own_status, read_at,
 };
 
 /// One sentence, and the exit status that goes with it.
@@ -40,6 +40,12 @@ pub fn fork_refused(errno: Errno) -> Refusal {
         _ => errno.desc().to_owned(),
     };
     Refusal { sentence: format!("cannot start a process: {reason}"), status: exit_status::SEXTON_FAILED }
+}
+
+/// What comes between clone(2) and execve(2) was refused, as a seccomp profile may do.
+pub fn preparation_refused(what: &str, errno: Errno) -> Refusal {
+    let sentence = format!("cannot start the command: the kernel does not let sexton {what} ({})", errno.desc());
+    Refusal { sentence, status: exit_status::SEXTON_FAILED }
 }
 
 /// execve(2) was refused for this file.
@@ -277,10 +283,14 @@ fn missing_loader(loader: &[u8]) -> String {
 
 /// The C library whose loader this image has in place of the one that was looked for.
 fn image_libc(missing: &str) -> Option<&'static str> {
-    const FILES: usize = 4096;
-    let files = ["/lib", "/lib64"].into_iter().filter_map(|directory| std::fs::read_dir(directory).ok());
-    let mut loaders = files.flat_map(|files| files.take(FILES).flatten());
-    loaders.find_map(|file| libc_of(file.file_name().as_bytes()).filter(|libc| *libc != missing))
+    let mut found = None;
+    for directory in [c"/lib", c"/lib64"] {
+        let _ = each_name(directory, |file| {
+            found = found.or(libc_of(file).filter(|libc| *libc != missing));
+            found.is_none()
+        });
+    }
+    found
 }
 
 /// Nothing is wrong that can be seen.

@@ -5,7 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::path::Shown;
-use crate::sys::{Args, Cgroup, Environment, effective_uid, own_status, process_limit, read_text, stack_limit};
+use crate::sys::{
+    Args, Cgroup, Environment, each_name, effective_uid, own_status, process_limit, read_text, stack_limit,
+};
 
 /// Why clone(2) answers EAGAIN.
 pub fn too_many_processes() -> String {
@@ -63,16 +65,18 @@ fn is_exempt(uid: u32) -> bool {
 
 /// How many threads of this uid can be seen; the limit counts threads.
 fn threads_of(uid: u32) -> u64 {
-    /// As many as there can be processes, unless somebody has raised pid_max.
-    const PROCESSES: usize = 32 * 1024;
-    let Ok(processes) = fs::read_dir("/proc") else { return 0 };
-    let threads = processes.take(PROCESSES).flatten().filter_map(|process| {
-        process.file_name().to_str()?.parse::<u32>().ok()?;
-        let tasks = fs::metadata(process.path().join("task")).ok()?;
-        // A directory has one link more for each directory in it.
-        (tasks.uid() == uid).then(|| tasks.nlink().saturating_sub(2))
+    let mut threads = 0;
+    let _ = each_name(c"/proc", |name| {
+        if let Ok(pid) = std::str::from_utf8(name).unwrap_or_default().parse::<u32>()
+            && let Ok(tasks) = fs::metadata(format!("/proc/{pid}/task"))
+            && tasks.uid() == uid
+        {
+            // A directory has one link more for each directory in it.
+            threads += tasks.nlink().saturating_sub(2);
+        }
+        true
     });
-    threads.sum()
+    threads
 }
 
 /// Why execve(2) answers E2BIG ("Limits on size of arguments and environment").

@@ -1,6 +1,6 @@
 //! How far the kernel gets on the way to a file (path_resolution(7)), and what is near it.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use super::Printable;
-use crate::sys::effective_uid;
+use crate::sys::{each_name, effective_uid};
 
 /// A path for people, not longer than a line can bear.
 pub struct Shown<'a>(pub &'a Path);
@@ -169,17 +169,25 @@ pub fn nearest<'a>(
         _ => 2,
     };
     let mut best = None;
-    let entries = directories.into_iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten();
-    for entry in entries.take(ENTRIES) {
-        let other = entry.file_name();
-        let Some(other) = other.to_str().filter(|other| other.len().abs_diff(name.len()) <= tolerance) else {
-            continue;
-        };
-        let distance = strsim::osa_distance(name, other);
-        let is_better = distance < tolerance || distance == tolerance && best.is_none();
-        if is_better && fs::metadata(entry.path()).is_ok_and(|found| wanted(&found)) {
-            tolerance = distance;
-            best = Some(entry.path());
+    let mut left = ENTRIES;
+    for directory in directories {
+        let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else { continue };
+        let _ = each_name(&path, |other| {
+            left -= 1;
+            let other = std::str::from_utf8(other).unwrap_or_default();
+            if other.len().abs_diff(name.len()) <= tolerance {
+                let distance = strsim::osa_distance(name, other);
+                let is_better = distance < tolerance || distance == tolerance && best.is_none();
+                let file = directory.join(other);
+                if is_better && fs::metadata(&file).is_ok_and(|found| wanted(&found)) {
+                    tolerance = distance;
+                    best = Some(file);
+                }
+            }
+            left > 0
+        });
+        if left == 0 {
+            break;
         }
     }
     best

@@ -3,6 +3,8 @@
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 
+use super::directory::each_number;
+
 const STDERR: u32 = 2;
 
 /// Closes every descriptor but stderr.
@@ -30,8 +32,9 @@ fn close_range(first: u32, last: u32) -> Result<(), Errno> {
 }
 
 fn highest_in_proc() -> Option<i32> {
-    let names = std::fs::read_dir("/proc/self/fd").ok()?;
-    names.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).max()
+    let mut highest = None;
+    each_number(c"/proc/self/fd", |number| highest = highest.max(Some(number))).ok()?;
+    highest
 }
 
 /// Goes to `/`, so that sexton does not pin the mount it was started in.

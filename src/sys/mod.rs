@@ -10,6 +10,7 @@ compile_error!("sexton reads the kernel's signal structures in their 64-bit layo
 mod append;
 mod cgroup;
 mod descriptors;
+mod directory;
 mod entry;
 mod file;
 mod first;
@@ -26,16 +27,17 @@ mod terminal;
 pub use append::Appended;
 pub use cgroup::{Cgroup, Memory};
 pub use descriptors::{close_all_but_stderr, leave_working_directory};
+pub use directory::each_name;
 pub use entry::{Args, Environment, Start, start};
 pub use file::{demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, open, read_at, read_text};
 pub use mounts::mount_point;
-pub use orphans::{GroupTold, NoProc, Others, Process, process};
+pub use orphans::{GroupTold, NoProc, Others, Process, Told, process};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
 pub use process::{become_subreaper, die_by, monotonic_now, own_pid, own_status, process_limit, stack_limit};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
 pub use signals::{Inbox, Inherited, SendError, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self};
-pub use spawn::{Candidates, Failure, Launch, spawn};
+pub use spawn::{Candidates, Failure, Launch, Missed, Started, spawn};
 pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};
 
 /// What reads the kernel's texts, for fuzz/.

@@ -5,7 +5,6 @@
 //! memory.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 
+use super::directory::each_number;
 use super::process::own_pid;
 use super::signals::{SendError, kill, kill_by_pidfd, send};
 use crate::signal::{Received, Signal};
@@ -49,6 +49,12 @@ impl Marks {
     /// Returns whether it is new.
     fn add(&self, pid: i32) -> bool {
         self.word(pid).is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+    }
+
+    fn remove(&self, pid: i32) {
+        if let Some((word, bit)) = self.word(pid) {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
     }
 
     /// Writes only where there is something: a page that was never written takes no memory.
@@ -130,6 +136,15 @@ impl Process {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoProc;
 
+/// To whom a signal was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// To so many.
+    pub sent: usize,
+    /// One to which it could not be sent, and why.
+    pub refused: Option<(i32, Errno)>,
+}
+
 /// The processes that sexton is the last to care for: as PID 1 all others of the namespace, also
 /// those that an engine's exec started; else all descendants.
 #[derive(Clone, Copy, Debug)]
@@ -198,31 +213,41 @@ impl Others {
 
     /// Sends each of them this signal once, those left out that had it with the command's group, and
     /// SIGCONT to those that are stopped and could not act on it. Repeats until nobody new is
-    /// found. Returns how many were signalled.
+    /// found and nobody is left to whom it could not be sent.
     ///
     /// # Errors
     ///
-    /// Without a usable `/proc`, and then nobody was.
-    pub fn signal(self, received: &Received, spared: Option<GroupTold>) -> Result<usize, NoProc> {
+    /// Without a usable `/proc`: then hardly anybody was.
+    pub fn signal(self, received: &Received, spared: Option<GroupTold>) -> Result<Told, NoProc> {
         self.forget();
-        let mut total = 0;
+        let mut told = Told { sent: 0, refused: None };
         for _ in 0..PASSES {
-            let mut found = 0;
+            let mut found = false;
+            told.refused = None;
             self.pass(|process| {
                 let had_it = spared.is_some_and(|told| told.has(process));
                 if !process.is_zombie() && !had_it && SIGNALLED.add(process.pid) {
-                    found += usize::from(send_to(process, received).is_ok());
+                    match send_to(process, received) {
+                        Ok(()) => {
+                            found = true;
+                            told.sent += 1;
+                        }
+                        // It may be gone; if it is not, the next pass tries again.
+                        Err(SendError::Refused(errno) | SendError::WithoutValue(errno)) => {
+                            SIGNALLED.remove(process.pid);
+                            told.refused = Some((process.pid, errno));
+                        }
+                    }
                     if process.is_stopped() {
                         let _ = send_to(process, &Received { signal: Signal::CONT, code: libc::SI_USER, ..*received });
                     }
                 }
             })?;
-            if found == 0 {
+            if !found && told.refused.is_none() {
                 break;
             }
-            total += found;
         }
-        Ok(total)
+        Ok(told)
     }
 
     /// Kills all of them. As PID 1 the kernel does it in one step; elsewhere processes that fork
@@ -320,47 +345,17 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 /// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
 const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
 
-/// Room for some names of `/proc` at a time, aligned as `struct linux_dirent64` wants it.
-#[repr(align(8))]
-struct Entries([u8; 2048]);
-
 /// Calls `visit` for each process of `/proc` but the kernel's own threads, in the order of their pids.
 fn each_process(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
     if !shows_our_namespace() {
         return Err(NoProc);
     }
-    let proc = open(c"/proc", READ | OFlag::O_DIRECTORY, Mode::empty());
-    let proc = proc.map_err(|_| NoProc)?;
-    let mut entries = Entries([0; 2048]);
-    loop {
-        let length = read_entries(&proc, &mut entries);
-        if length == 0 {
-            return Ok(());
+    let seen = each_number(c"/proc", |pid| {
+        if let Some(process) = read_process(pid).filter(|process| !process.is_kernel) {
+            visit(&process);
         }
-        // ino (8 bytes), off (8), reclen (2), type (1), name, NUL (getdents64(2)).
-        let mut rest = entries.0.get(..length).unwrap_or_default();
-        while let Some([low, high, _]) = rest.get(16..19) {
-            let size = usize::from(u16::from_ne_bytes([*low, *high]));
-            let name = rest.get(19..size).unwrap_or_default();
-            if let Some(process) = pid_of(name).and_then(read_process).filter(|process| !process.is_kernel) {
-                visit(&process);
-            }
-            rest = rest.get(size.max(20)..).unwrap_or_default();
-        }
-    }
-}
-
-/// Fills the buffer with directory entries and returns how many bytes; 0 at the end.
-fn read_entries(directory: &OwnedFd, entries: &mut Entries) -> usize {
-    let (descriptor, buffer, size) = (directory.as_raw_fd(), entries.0.as_mut_ptr(), entries.0.len());
-    // SAFETY: the buffer is `size` bytes, aligned for the entries.
-    let length = unsafe { libc::syscall(libc::SYS_getdents64, descriptor, buffer, size) };
-    usize::try_from(length).unwrap_or(0)
-}
-
-fn pid_of(name: &[u8]) -> Option<i32> {
-    let digits = name.split(|byte| *byte == 0).next()?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    });
+    seen.map_err(|_| NoProc)
 }
 
 /// A `/proc` of another PID namespace would name other processes by the same numbers.
@@ -368,7 +363,8 @@ fn shows_our_namespace() -> bool {
     let mut target = [0; 16];
     // SAFETY: a C string, and a buffer with its size.
     let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), target.as_mut_ptr().cast(), target.len()) };
-    usize::try_from(length).is_ok_and(|length| target.get(..length).and_then(pid_of) == Some(own_pid()))
+    let pid = |length| std::str::from_utf8(target.get(..length)?).ok()?.parse().ok();
+    usize::try_from(length).is_ok_and(|length| pid(length) == Some(own_pid()))
 }
 
 /// The process with this pid, if there is one and it can be seen.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 
+use super::signals::raise_unblocked;
 use crate::signal::Signal;
 
 /// Our pid in our own PID namespace: asked for once, since each signal that comes is compared with
@@ -41,14 +42,13 @@ pub fn become_subreaper() -> nix::Result<()> {
 
 /// Dies by this signal, without a core dump, so that our parent sees what killed the command.
 ///
-/// Returns when the signal does not kill, or when the kernel protects us from it (PID 1).
+/// Returns when the kernel protects us from it (PID 1), and when something of it is refused.
 pub fn die_by(signal: Signal) {
     // The command's own core dump is the one that says something.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    if signal.is_real_time() || crate::sys::own_pid() == 1 {
-        return;
+    if !signal.is_real_time() && own_pid() != 1 {
+        let _ = raise_unblocked(signal);
     }
-    let _ = signal_hook::low_level::emulate_default_handler(signal.number());
 }
 
 /// A set from /proc/self/status that is written in hexadecimal digits, like `CapEff`.

@@ -45,6 +45,8 @@ pub enum Reaping {
     Nothing,
     /// There is no child left.
     NoChildren,
+    /// The kernel, or a seccomp profile, does not say.
+    Refused,
 }
 
 /// Collects the changes of all children, a bounded batch at a time.
@@ -67,7 +69,8 @@ impl Reaper {
                 Ok(Some(change)) if seen(change).is_break() => break,
                 Ok(Some(_)) => {}
                 Ok(None) => return Reaping::Nothing,
-                Err(_) => return Reaping::NoChildren,
+                Err(Errno::ECHILD) => return Reaping::NoChildren,
+                Err(_) => return Reaping::Refused,
             }
         }
         Reaping::More

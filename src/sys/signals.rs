@@ -40,6 +40,8 @@ pub struct Inherited {
     pub(super) mask: SignalSet,
     /// SIGCHLD was ignored: sexton needs its default, the command gets it ignored again.
     pub(super) ignores_child_death: bool,
+    /// Why sexton does not have the signal state that it needs: nothing may be started then.
+    pub refused: Option<Errno>,
 }
 
 impl Inherited {
@@ -48,64 +50,80 @@ impl Inherited {
     /// All other dispositions stay as they were: what is blocked is delivered to sigtimedwait(2)
     /// even when it is ignored, and so the command inherits them without anybody's help.
     pub(super) fn take_over() -> Inherited {
-        let mask = first::inherited_mask().unwrap_or_else(|| set_mask(SignalSet::ALL));
+        let mask = first::inherited_mask().map_or_else(|| set_mask(SignalSet::ALL), Ok);
         // An ignored SIGCHLD makes the kernel reap by itself, and the status is lost (wait(2)).
         // SA_NOCLDWAIT does the same, but does not survive execve(2).
-        let ignores_child_death = set_child_death(libc::SIG_DFL) == libc::SIG_IGN;
-        Inherited { mask, ignores_child_death }
+        let child_death = set_disposition(Signal::CHLD, libc::SIG_DFL);
+        Inherited {
+            mask: mask.unwrap_or(SignalSet::EMPTY),
+            ignores_child_death: child_death == Ok(libc::SIG_IGN),
+            refused: mask.err().or(child_death.err()),
+        }
     }
 
     /// In the child, before exec: gives the command what sexton inherited.
-    pub(super) fn hand_on(self) {
+    pub(super) fn hand_on(self) -> Result<(), Errno> {
         if self.ignores_child_death {
-            set_child_death(libc::SIG_IGN);
+            set_disposition(Signal::CHLD, libc::SIG_IGN)?;
         }
-        set_mask(self.mask);
+        set_mask(self.mask).map(drop)
     }
 }
 
 /// Blocks every signal, for a child that will not become the command.
 pub(super) fn hold_signals() {
-    set_mask(SignalSet::ALL);
+    let _ = set_mask(SignalSet::ALL);
 }
 
-/// Sets the signal mask and returns the one before. It cannot fail (rt_sigprocmask(2)).
-fn set_mask(mask: SignalSet) -> SignalSet {
+/// Sets the signal mask and returns the one before. Only a seccomp profile refuses it
+/// (rt_sigprocmask(2)).
+fn set_mask(mask: SignalSet) -> Result<SignalSet, Errno> {
     let new = mask.bits();
     let mut old = 0_u64;
     // SAFETY: both sets are SET_SIZE bytes, as the call is told.
-    unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const new, &raw mut old, SET_SIZE);
-    }
-    SignalSet::from_bits(old)
-}
-
-/// Sets what is done at SIGCHLD and returns what was done before.
-fn set_child_death(handler: libc::sighandler_t) -> libc::sighandler_t {
-    set_handler(libc::SIGCHLD, handler)
+    Errno::result(unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const new, &raw mut old, SET_SIZE)
+    })?;
+    Ok(SignalSet::from_bits(old))
 }
 
 /// In the child, before exec: what a terminal sends at ^Z is lost instead of stopping the child.
 /// exec(2) sets it to the default again; where it is ignored it stays ignored.
-pub(super) fn swallow_terminal_stops() {
+///
+/// # Errors
+///
+/// It was ignored, and cannot be any more.
+pub(super) fn swallow_terminal_stops() -> Result<(), Errno> {
     extern "C" fn nothing(_signal: libc::c_int) {}
-    if set_handler(libc::SIGTSTP, nothing as *const () as libc::sighandler_t) == libc::SIG_IGN {
-        set_handler(libc::SIGTSTP, libc::SIG_IGN);
+    if set_disposition(Signal::TSTP, nothing as *const () as libc::sighandler_t) == Ok(libc::SIG_IGN) {
+        set_disposition(Signal::TSTP, libc::SIG_IGN)?;
     }
+    Ok(())
 }
 
-/// Sets what is done at a signal and returns what was done before. It cannot fail for a signal that
-/// may be handled (sigaction(2)).
-fn set_handler(signal: libc::c_int, handler: libc::sighandler_t) -> libc::sighandler_t {
+/// Sends ourselves this signal, with its default action and unblocked. Returns if that does not kill us.
+pub(super) fn raise_unblocked(signal: Signal) -> Result<(), Errno> {
+    // SIGKILL has no other, and cannot be given one (sigaction(2)).
+    if signal != Signal::KILL {
+        set_disposition(signal, libc::SIG_DFL)?;
+    }
+    kill(own_pid(), signal)?;
+    // Taken on the way out of the system call.
+    set_mask(SignalSet::of(signal).complement()).map(drop)
+}
+
+/// Sets what is done at this signal and returns what was done before. Only a seccomp profile refuses it
+/// (sigaction(2)).
+fn set_disposition(signal: Signal, handler: libc::sighandler_t) -> Result<libc::sighandler_t, Errno> {
     let mut new = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: zeroes are a valid sigaction: default handler, empty mask, no flags.
     let new = unsafe { new.assume_init_mut() };
     new.sa_sigaction = handler;
     let mut old = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: both structures are valid; the handler is SIG_DFL, SIG_IGN or a function that does nothing.
-    unsafe { libc::sigaction(signal, new, old.as_mut_ptr()) };
+    Errno::result(unsafe { libc::sigaction(signal.number(), new, old.as_mut_ptr()) })?;
     // SAFETY: it was zeroed, which is valid, and then written by the kernel.
-    unsafe { old.assume_init() }.sa_sigaction
+    Ok(unsafe { old.assume_init() }.sa_sigaction)
 }
 
 /// Where blocked signals come out, one at a time.
@@ -207,11 +225,11 @@ pub fn send(pid: i32, received: &Received) -> Result<(), SendError> {
 /// As [`send`]; `Refused(EPERM)` only when no process of the group may be signalled.
 pub fn send_to_group(pid: i32, received: &Received) -> Result<(), SendError> {
     // A command that went to another group is not reached with its own, where it may have left others.
-    let has_left = || nix::unistd::getpgid(Some(Pid::from_raw(pid))) != Ok(Pid::from_raw(pid));
+    let has_left = || nix::unistd::getpgid(Some(Pid::from_raw(pid))).is_ok_and(|group| group.as_raw() != pid);
     let plain = || match kill(-pid, received.signal) {
-        Err(Errno::ESRCH) => kill(pid, received.signal),
-        done if has_left() => kill(pid, received.signal).and(done),
-        done => done,
+        Err(_) => kill(pid, received.signal),
+        Ok(()) if has_left() => kill(pid, received.signal),
+        Ok(()) => Ok(()),
     };
     if !received.is_queued() {
         return plain().map_err(SendError::Refused);
@@ -317,8 +335,8 @@ pub fn suspend_self(group: bool) -> bool {
     let target = if group { 0 } else { own_pid() };
     if kill(target, Signal::TSTP).is_ok() {
         // Taken while it is unblocked, on the way out of the system call.
-        set_mask(SignalSet::of(Signal::TSTP).complement());
-        set_mask(SignalSet::ALL);
+        let _ = set_mask(SignalSet::of(Signal::TSTP).complement());
+        let _ = set_mask(SignalSet::ALL);
     }
     pending().contains(Signal::CONT)
 }
@@ -358,7 +376,7 @@ mod tests {
     fn a_signal_that_comes_again_and_again_lets_all_others_pass() {
         // A thread of its own: the mask and what is pending are the thread's.
         std::thread::spawn(|| {
-            let before = set_mask(SignalSet::ALL);
+            let before = set_mask(SignalSet::ALL).unwrap();
             for timeout in [None, Some(Duration::ZERO)] {
                 let mut inbox = Inbox::default();
                 raise(Signal::USR1);
@@ -374,7 +392,7 @@ mod tests {
                 }
                 while next(&mut inbox, Some(Duration::ZERO)).is_some() {}
             }
-            set_mask(before);
+            set_mask(before).unwrap();
         })
         .join()
         .unwrap();
@@ -383,11 +401,11 @@ mod tests {
     #[test]
     fn an_inbox_that_is_empty_says_so_after_the_time() {
         std::thread::spawn(|| {
-            let before = set_mask(SignalSet::ALL);
+            let before = set_mask(SignalSet::ALL).unwrap();
             let mut inbox = Inbox::default();
             assert_eq!(next(&mut inbox, Some(Duration::ZERO)), None);
             assert_eq!(next(&mut inbox, Some(Duration::from_millis(5))), None);
-            set_mask(before);
+            set_mask(before).unwrap();
         })
         .join()
         .unwrap();

@@ -5,9 +5,10 @@
 //! By the time [`spawn`] returns the command is in its own process group, so there is no moment
 //! at which a signal to the group would find none.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::errno::Errno;
 
@@ -63,6 +64,14 @@ impl<'a> Candidates<'a> {
 pub enum Failure {
     /// clone(2) was refused.
     Fork(Errno),
+    /// The child could not become what the command has to find, as under a seccomp profile: better
+    /// no command than one that blocks every signal.
+    Prepare {
+        /// Why.
+        errno: Errno,
+        /// What could not be done.
+        what: &'static str,
+    },
     /// execve(2) was refused for the last candidate tried, or for the first that is there and
     /// may not be executed.
     Exec {
@@ -73,35 +82,53 @@ pub enum Failure {
     },
 }
 
+/// The command that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// Its pid.
+    pub pid: i32,
+    /// What was to be done for it and could not be done.
+    pub missed: Missed,
+}
+
+/// What the command can do without, though it was meant to have it: why it has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Missed {
+    /// The foreground of the terminal.
+    pub foreground: Option<Errno>,
+    /// The kernel kills it when sexton dies.
+    pub death_with_sexton: Option<Errno>,
+}
+
 /// The stack that the child needs until exec, for a handful of system calls, a path (4 KiB) and a
 /// signal with the registers of AVX-512 (3.5 KiB): 12 KiB, aligned as stacks are. Each page of it is
 /// touched at the start.
 type Stack = [u128; 768];
 
-/// What the child gets from sexton, and what it says of an exec that was refused.
+/// What the child gets from sexton, and what it says of what was refused.
 struct Attempt<'a> {
     launch: &'a Launch<'a>,
     environment: &'a WithListenPid,
     sexton: i32,
-    errno: AtomicI32,
-    candidate: AtomicUsize,
+    failure: Cell<Option<Failure>>,
+    missed: Cell<Missed>,
 }
 
-/// Starts the command and returns its pid, once it has been executed.
+/// Starts the command, and returns once it has been executed.
 ///
 /// # Errors
 ///
 /// Nothing runs then, and the pid of the attempt is reaped.
 // Not a part of its caller, whose stack would hold the child's for good.
 #[inline(never)]
-pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
+pub fn spawn(launch: &Launch<'_>) -> Result<Started, Failure> {
     let environment = WithListenPid::new(launch.environment);
     let attempt = Attempt {
         launch,
         environment: &environment,
         sexton: own_pid(),
-        errno: AtomicI32::new(0),
-        candidate: AtomicUsize::new(0),
+        failure: Cell::new(None),
+        missed: Cell::new(Missed::default()),
     };
     // A part of our own, so that there is nothing to allocate. Stacks grow downwards.
     let mut stack = MaybeUninit::<Stack>::uninit();
@@ -109,14 +136,13 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let argument = (&raw const attempt).cast_mut().cast::<c_void>();
     // SAFETY: while the child runs in our memory we are suspended, so `attempt` and its stack are
-    // there; it makes system calls and stores two integers, and neither allocates, panics nor returns.
+    // there; it makes system calls and stores what came of them, and neither allocates, panics nor returns.
     let pid = Errno::result(unsafe { libc::clone(child, top, flags, argument) }).map_err(Failure::Fork)?;
-    match attempt.errno.load(Ordering::Relaxed) {
-        0 => Ok(pid),
-        refused => {
+    match attempt.failure.get() {
+        None => Ok(Started { pid, missed: attempt.missed.get() }),
+        Some(failure) => {
             wait_for_exit(pid);
-            let candidate = attempt.candidate.load(Ordering::Relaxed);
-            Err(Failure::Exec { errno: Errno::from_raw(refused), candidate })
+            Err(failure)
         }
     }
 }
@@ -125,9 +151,7 @@ pub fn spawn(launch: &Launch<'_>) -> Result<i32, Failure> {
 extern "C" fn child(argument: *mut c_void) -> c_int {
     // SAFETY: `spawn` gives us its `Attempt`, and does not go on before we are gone.
     let attempt = unsafe { &*argument.cast::<Attempt<'_>>() };
-    let (errno, candidate) = become_command(attempt.launch, attempt.environment, attempt.sexton);
-    attempt.errno.store(errno as i32, Ordering::Relaxed);
-    attempt.candidate.store(candidate, Ordering::Relaxed);
+    attempt.failure.set(Some(become_command(attempt)));
     if attempt.launch.new_session {
         give_up_terminal();
     }
@@ -135,49 +159,67 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
     unsafe { libc::_exit(127) }
 }
 
-/// In the child. Returns only when exec is refused: why, and for which candidate.
-fn become_command(launch: &Launch<'_>, environment: &WithListenPid, sexton: i32) -> (Errno, usize) {
+/// In the child. Returns only when it fails, and why.
+fn become_command(attempt: &Attempt<'_>) -> Failure {
+    let Attempt { launch, environment, sexton, missed, .. } = attempt;
     // What sexton remembers as its own pid is not ours.
     // SAFETY: takes nothing.
     let own_pid = || unsafe { libc::getpid() };
-    if launch.new_session {
-        lead_session();
-    } else if launch.own_group {
-        // SAFETY: takes integers. A fresh child leads no session, so it cannot be refused.
-        unsafe { libc::setpgid(0, 0) };
+    if let Err(errno) = lead(launch, missed) {
+        return Failure::Prepare { errno, what: "make it a process group of its own" };
     }
     if let Some(terminal) = launch.terminal {
         // SAFETY: takes integers. SIGTTOU is still blocked, so we are not stopped by it.
-        unsafe { libc::tcsetpgrp(terminal.raw(), own_pid()) };
+        let handed_over = Errno::result(unsafe { libc::tcsetpgrp(terminal.raw(), own_pid()) });
+        missed.set(Missed { foreground: handed_over.err(), ..missed.get() });
     }
     if launch.die_with_sexton {
         // Not inherited by what the command starts, and undone by the exec of a set-user-ID
         // program (PR_SET_PDEATHSIG(2const)).
         // SAFETY: takes integers.
-        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+        let asked = Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) });
+        missed.set(Missed { death_with_sexton: asked.err(), ..missed.get() });
         // If sexton was killed before that call, the kernel will not tell.
         // SAFETY: takes nothing.
-        if unsafe { libc::getppid() } != sexton {
+        if unsafe { libc::getppid() } != *sexton {
             // SAFETY: ends the child at once.
             unsafe { libc::_exit(128 + libc::SIGKILL) };
         }
     }
     environment.write(own_pid);
-    if launch.terminal.is_some() || launch.new_session || !launch.own_group {
-        // From here to the exec ^Z would stop us, and sexton with us, which waits for our exec.
-        swallow_terminal_stops();
+    // From here to the exec ^Z would stop us, and sexton with us, which waits for our exec.
+    let at_terminal = launch.terminal.is_some() || launch.new_session || !launch.own_group;
+    let swallowed = if at_terminal { swallow_terminal_stops() } else { Ok(()) };
+    if let Err(errno) = swallowed.and_then(|()| launch.inherited.hand_on()) {
+        return Failure::Prepare { errno, what: "give it the signal state that sexton was started with" };
     }
-    launch.inherited.hand_on();
-    exec(launch.candidates, launch.args, environment.as_ptr())
+    let (errno, candidate) = exec(launch.candidates, launch.args, environment.as_ptr());
+    Failure::Exec { errno, candidate }
+}
+
+/// Leads a session or a process group, if it is to. The kernel does not refuse it: a fresh child
+/// leads neither.
+fn lead(launch: &Launch<'_>, missed: &Cell<Missed>) -> Result<(), Errno> {
+    if launch.new_session {
+        return lead_session(missed);
+    }
+    if launch.own_group {
+        // SAFETY: takes integers.
+        Errno::result(unsafe { libc::setpgid(0, 0) })?;
+    }
+    Ok(())
 }
 
 /// A session of our own, and in it a process group of our own; stdin becomes the controlling
 /// terminal if it is a terminal and no other session has it (tty_ioctl(4)).
-fn lead_session() {
-    // SAFETY: takes nothing. A fresh child leads no process group, so it cannot be refused.
-    unsafe { libc::setsid() };
+fn lead_session(missed: &Cell<Missed>) -> Result<(), Errno> {
+    // SAFETY: takes nothing.
+    Errno::result(unsafe { libc::setsid() })?;
     // SAFETY: takes integers.
-    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) };
+    let taken = Errno::result(unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSCTTY, 0) });
+    let foreground = taken.err().filter(|errno| !matches!(errno, Errno::ENOTTY | Errno::EPERM | Errno::EBADF));
+    missed.set(Missed { foreground, ..missed.get() });
+    Ok(())
 }
 
 /// The end of a session leader hangs up a terminal that is no pseudo-terminal, as a console

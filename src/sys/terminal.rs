@@ -41,9 +41,10 @@ impl Terminal {
         }
     }
 
-    /// Whether sexton's own process group is in the foreground.
+    /// Whether sexton's own process group is in the foreground. If the kernel does not say who is, and
+    /// sexton leads the session, nobody else can have a claim to it.
     pub fn is_ours(&self) -> bool {
-        self.foreground() == Some(getpgrp())
+        self.foreground().map_or_else(leads_session, |foreground| foreground == getpgrp())
     }
 
     /// Whether this process group is in the foreground.
@@ -94,9 +95,16 @@ impl Terminal {
 ///
 /// To a session leader the kernel sends SIGHUP and SIGCONT then, in its own name: they are ours
 /// and not forwarded ([`crate::signal::Received::is_our_own`]).
-pub fn leave_terminal() {
-    // SAFETY: takes integers; refused where stdin is no controlling terminal of ours.
-    unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) };
+///
+/// # Errors
+///
+/// Not if stdin is no controlling terminal of ours.
+pub fn leave_terminal() -> Result<(), Errno> {
+    // SAFETY: takes integers.
+    match Errno::result(unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) }) {
+        Err(Errno::ENOTTY | Errno::EBADF) => Ok(()),
+        done => done.map(drop),
+    }
 }
 
 /// Whether others share our process group: we do not lead it, as in a script, or read from or write

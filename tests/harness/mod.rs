@@ -14,6 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// What a test waits for at most, for anything that should happen at once. Long, because the
@@ -192,7 +193,7 @@ impl Sexton {
         let stdin = launcher.stdin.take();
         let stdout = launcher.stdout.take().map(BufReader::new);
         let stderr = launcher.stderr.take();
-        Running { launcher, report, pid, stdin, stdout, stderr }
+        Running { launcher, report, pid, stdin, stdout, stderr, traced: Vec::new() }
     }
 }
 
@@ -205,6 +206,8 @@ pub struct Running {
     pub stdin: Option<ChildStdin>,
     pub stdout: Option<BufReader<ChildStdout>>,
     pub stderr: Option<ChildStderr>,
+    /// What the launcher saw of sexton's system calls (tests/probe/tracer.rs), complete at the end.
+    pub traced: Vec<String>,
 }
 
 impl Running {
@@ -281,7 +284,11 @@ impl Running {
             return None;
         }
         let mut line = String::new();
-        self.report.read_line(&mut line).unwrap();
+        // What was traced comes with the status, all in one go.
+        while self.report.read_line(&mut line).unwrap() > 0 && !line.starts_with("status ") {
+            self.traced.push(line.trim_end().to_owned());
+            line.clear();
+        }
         let status = line.trim().strip_prefix("status ").and_then(|status| status.parse().ok());
         let status: i32 = status.unwrap_or_else(|| panic!("the launcher reports no status: {line:?}"));
         Some(if libc::WIFSIGNALED(status) {
@@ -293,28 +300,21 @@ impl Running {
 
     /// Waits for the end and returns the status, stdout and stderr.
     pub fn finish(mut self) -> (Status, String, String) {
+        self.try_finish(PATIENCE).unwrap_or_else(|| panic!("sexton did not end within {PATIENCE:?}"))
+    }
+
+    /// The status, stdout and stderr, if sexton and all that write to these end within this time.
+    pub fn try_finish(&mut self, patience: Duration) -> Option<(Status, String, String)> {
         drop(self.stdin.take());
         // Read both, so that neither can fill up.
-        let stderr = self.stderr.take().map(|mut stderr| {
-            std::thread::spawn(move || {
-                let mut bytes = Vec::new();
-                let _ = stderr.read_to_end(&mut bytes);
-                bytes
-            })
-        });
-        let stdout = self.stdout.take().map(|mut stdout| {
-            std::thread::spawn(move || {
-                let mut bytes = Vec::new();
-                let _ = stdout.read_to_end(&mut bytes);
-                bytes
-            })
-        });
-        let status = self.try_status(PATIENCE);
-        let Some(status) = status else { panic!("sexton did not end within {PATIENCE:?}") };
-        let text = |thread: Option<std::thread::JoinHandle<Vec<u8>>>| {
-            thread.map_or(String::new(), |thread| String::from_utf8_lossy(&thread.join().unwrap()).into_owned())
+        let stderr = self.stderr.take().map(read_all);
+        let stdout = self.stdout.take().map(read_all);
+        let status = self.try_status(patience)?;
+        let text = |reader: Option<mpsc::Receiver<String>>| match reader {
+            Some(reader) => reader.recv_timeout(patience).ok(),
+            None => Some(String::new()),
         };
-        (status, text(stdout), text(stderr))
+        Some((status, text(stdout)?, text(stderr)?))
     }
 
     /// The pid of the command, as the test sees it.
@@ -333,6 +333,17 @@ impl Running {
     pub fn proc_status(&self, field: &str) -> String {
         proc_status(self.pid, field).unwrap_or_default()
     }
+}
+
+/// Reads to the end, in a thread of its own.
+fn read_all(mut source: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = source.read_to_end(&mut bytes);
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
 }
 
 impl Drop for Running {
@@ -515,6 +526,16 @@ impl Terminal {
     pub fn resize(&self, rows: u16, columns: u16) {
         let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         assert_eq!(unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &size) }, 0);
+    }
+
+    /// What is shown and was not looked for, when nobody writes any more.
+    pub fn rest(&mut self) -> String {
+        while readable(self.master.as_raw_fd(), Duration::ZERO) {
+            let mut bytes = [0; 4096];
+            let Ok(length) = self.master.read(&mut bytes) else { break };
+            self.shown.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+        std::mem::take(&mut self.shown)
     }
 
     /// The foreground process group, as the test sees it.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use crate::raw;
 
@@ -81,6 +82,32 @@ pub fn record(args: &[OsString]) -> i32 {
             return number(args, 1);
         }
     }
+}
+
+/// `converse STATUS N...`: sends its parent each of these signals, real-time ones with a value, and waits
+/// until it comes back; for `N:M` M is to come. Says so, and exits with STATUS. If it does not come within
+/// three seconds, or comes otherwise, says so after an `again` and sends M itself.
+pub fn converse(args: &[OsString]) -> i32 {
+    raw::set_mask(u64::MAX);
+    let parent = unsafe { libc::getppid() };
+    for (index, word) in args.iter().enumerate().skip(1) {
+        let numbers: Vec<i32> = word.to_str().unwrap().split(':').map(|number| number.parse().unwrap()).collect();
+        let (mut sent, expected) = (numbers[0], numbers[numbers.len() - 1]);
+        let value = libc::sigval { sival_ptr: (1000 + index) as *mut _ };
+        let has_value = sent >= libc::SIGRTMIN();
+        loop {
+            unsafe { if has_value { libc::sigqueue(parent, sent, value) } else { libc::kill(parent, sent) } };
+            match raw::wait_for_signal_within(Duration::from_secs(3)) {
+                Some(info) if info.signal == expected && !has_value => break say!("signal {expected}"),
+                Some(info) if info.signal == expected && info.code == libc::SI_QUEUE => {
+                    break say!("signal {expected}, value {}", info.value);
+                }
+                other => say!("again, after {:?}", other.map(|info| (info.signal, info.code))),
+            }
+            sent = expected;
+        }
+    }
+    number(args, 0)
 }
 
 /// What the tests' `Instant` counts as well.

@@ -8,38 +8,56 @@
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::raw;
+use crate::{raw, tracer};
 
 struct Setup {
     init: bool,
+    /// An ordinary process, but in a PID namespace of its own, where it meets nobody else.
+    beside_init: bool,
     report: i32,
+    /// Its system calls are watched.
+    orders: Vec<tracer::Order>,
     steps: Vec<(String, String)>,
 }
 
 pub fn run(args: &[OsString]) -> i32 {
     let split = args.iter().position(|arg| arg == "--").expect("run needs -- PROGRAM");
-    let mut setup = Setup { init: false, report: 1, steps: Vec::new() };
+    let mut setup = Setup { init: false, beside_init: false, report: 1, orders: Vec::new(), steps: Vec::new() };
     for word in &args[..split] {
         let word = word.to_str().unwrap();
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
         match key {
             "init" => setup.init = true,
+            "beside-init" => setup.beside_init = true,
             "report" => setup.report = value.parse().unwrap(),
-            _ => setup.steps.push((key.into(), value.into())),
+            _ => match tracer::Order::parse(key, value) {
+                Some(order) => setup.orders.push(order),
+                None => setup.steps.push((key.into(), value.into())),
+            },
         }
     }
     let program: Vec<CString> = args[split + 1..].iter().map(|arg| CString::new(arg.as_bytes()).unwrap()).collect();
     unsafe {
         // Whoever ends the test ends all of it.
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-        if setup.init {
+        if setup.init || setup.beside_init {
             new_namespace();
         }
+        let init = setup.beside_init.then(|| libc::fork());
+        if init == Some(0) {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            be_init(setup.report);
+        }
+        let gate = (!setup.orders.is_empty()).then(tracer::Gate::new);
         let pid = libc::fork();
         if pid == 0 {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            if let Some(gate) = gate {
+                gate.wait();
+            }
             become_program(&setup, &program);
         }
+        let tracer = gate.map(|_opens| tracer::Tracer::seize(pid, std::mem::take(&mut setup.orders)));
         report(setup.report, &format!("pid {pid}\n"));
         // What the program shares with its readers must reach end of file when the program ends.
         for descriptor in 0..64 {
@@ -48,21 +66,62 @@ pub fn run(args: &[OsString]) -> i32 {
             }
         }
         let mut status = 0;
-        while libc::waitpid(pid, &mut status, 0) != pid {}
+        match tracer {
+            None => while libc::waitpid(pid, &mut status, 0) != pid {},
+            Some(mut tracer) => {
+                status = tracer.follow();
+                report(setup.report, &tracer.report);
+            }
+        }
+        if let Some(init) = init {
+            if leaves_somebody(init) {
+                report(setup.report, "left\n");
+            }
+            // The end of the namespace, and nothing of it is left to others to reap.
+            libc::kill(init, libc::SIGKILL);
+            libc::waitpid(init, std::ptr::null_mut(), 0);
+        }
         report(setup.report, &format!("status {status}\n"));
     }
     0
 }
 
+/// Whether somebody is left to the first process of the namespace, who is not just about to end.
+fn leaves_somebody(init: i32) -> bool {
+    let children = || std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap_or_default();
+    let somebody = || !children().trim().is_empty();
+    (0..1000).all(|_| somebody() && unsafe { libc::usleep(1000) } == 0)
+}
+
 fn report(descriptor: i32, text: &str) {
-    unsafe { libc::write(descriptor, text.as_ptr().cast(), text.len()) };
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        let written = unsafe { libc::write(descriptor, rest.as_ptr().cast(), rest.len()) };
+        // Nobody listens any more: the test is over.
+        let Some(left) = usize::try_from(written).ok().and_then(|written| rest.get(written..)) else { return };
+        rest = left;
+    }
+}
+
+/// The first process of a namespace in which the program is another one.
+unsafe fn be_init(report: i32) -> ! {
+    unsafe {
+        // The kernel reaps for it.
+        libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+        for descriptor in 0..=report {
+            libc::close(descriptor);
+        }
+        loop {
+            libc::pause();
+        }
+    }
 }
 
 /// The next fork is PID 1 of a new PID namespace. Without root by way of a user namespace.
 unsafe fn new_namespace() {
     unsafe {
         let (uid, gid) = (libc::getuid(), libc::getgid());
-        let mut flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+        let mut flags = libc::CLONE_NEWPID;
         if uid != 0 {
             flags |= libc::CLONE_NEWUSER;
         }
@@ -88,7 +147,9 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
     unsafe {
         libc::close(setup.report);
         let has = |key| setup.steps.iter().any(|(known, _)| known == key);
-        if setup.init {
+        if setup.init || setup.beside_init {
+            // Only here: the launcher keeps its own view of /proc.
+            check(libc::unshare(libc::CLONE_NEWNS), "unshare");
             libc::mount(
                 c"none".as_ptr(),
                 c"/".as_ptr(),

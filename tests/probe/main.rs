@@ -12,6 +12,8 @@ mod command;
 mod first;
 mod launcher;
 mod raw;
+mod storm;
+mod tracer;
 
 use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
@@ -30,6 +32,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "first-process" => first::first_process(rest),
         "state" => command::state(rest),
         "record" => command::record(rest),
+        "converse" => command::converse(rest),
         "exit" => command::number(rest, 0),
         "die" => command::die(command::number(rest, 0)),
         "ignore" => command::ignore(rest),
@@ -38,6 +41,8 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "moved" => command::moved(rest),
         "orphaned" => command::orphaned(rest),
         "server" => command::server(command::number(rest, 0)),
+        "storm" => storm::storm(rest),
+        "starve" => storm::starve(),
         "sleepers" => command::sleepers(command::number(rest, 0)),
         "bomb" => command::bomb(command::number(rest, 0)),
         "eat" => command::eat(),
@@ -48,7 +53,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record exit die ignore orphans zombies orphaned server sleepers bomb eat eaten-child hoard accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned server storm starve sleepers bomb eat eaten-child hoard accept calls setuid"
             );
             99
         }
