@@ -99,8 +99,10 @@ fuzz: ## Feed every parser with hostile input, each for FUZZ_SECONDS (10 minutes
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=2048 || exit 1; \
 	done
 
-faults: build probe ## Let every system call fail with every errno, and write docs/faults.md (five minutes)
-	TEST_BINARY='$(BINARY)' WRITE_FAULTS=1 $(CARGO) test --test faults -- --nocapture
+faults: build dist probe ## Let every system call fail with every errno, and write docs/faults.md (ten minutes)
+	for file in '$(BINARY)' '$(abspath dist/sexton-$(shell uname -m)-linux)'; do \
+	  TEST_BINARY=$$file WRITE_FAULTS=1 $(CARGO) test --test faults -- --nocapture || exit 1; \
+	done
 
 soak: build probe ## Keep a storm around sexton for an hour (SOAK_SECONDS), and look that nothing grows or is lost
 	TEST_BINARY='$(BINARY)' SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(CARGO) test --test soak -- --nocapture

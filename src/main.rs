@@ -4,8 +4,11 @@
 
 use sexton::cli::{self, Request};
 use sexton::config::Config;
-use sexton::sys::Start;
+use sexton::sys::{Allocator, Start};
 use sexton::{pause, report, supervisor};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 // `main` itself: blocks every signal, then calls `sexton`.
 sexton::c_main!(sexton);

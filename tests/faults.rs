@@ -217,8 +217,13 @@ fn read(text: &str) -> Table {
 }
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
-const BEGIN: &str = "<!-- written by `make faults` -->\n";
 const END: &str = "<!-- the end of what `make faults` writes -->\n";
+
+/// What comes before the table of this file.
+fn begin() -> String {
+    let which = if errnos::is_release_file() { "the release file" } else { "the plain build" };
+    format!("<!-- {which}, written by `make faults` -->\n")
+}
 
 #[test]
 fn each_system_call_may_fail_and_nothing_comes_of_it_but_what_the_table_says() {
@@ -227,11 +232,12 @@ fn each_system_call_may_fail_and_nothing_comes_of_it_but_what_the_table_says() {
     eprintln!("{} faults tried", seen.tried);
     assert!(seen.wrong.is_empty(), "{} of {}:\n{}", seen.wrong.len(), seen.tried, seen.wrong.join("\n\n"));
     let document = std::fs::read_to_string(DOCUMENT).unwrap();
-    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let begin = begin();
+    let (before, rest) = document.split_once(&begin).unwrap();
     let (known, after) = rest.split_once(END).unwrap();
     if writes {
         let table = written(&table(&seen));
-        return std::fs::write(DOCUMENT, [before, BEGIN, &table, END, after].concat()).unwrap();
+        return std::fs::write(DOCUMENT, [before, &begin, &table, END, after].concat()).unwrap();
     }
     let known = read(known);
     let mut wrong: Vec<String> = Vec::new();

@@ -287,7 +287,7 @@ fn about(pid: Pid, call: Sysno, args: [u64; 6]) -> Option<String> {
             option => option.to_string(),
         }),
         // It asks, and cannot fail.
-        Sysno::getsid => Some(if args[0] == 0 { "its own" } else { "another's" }.into()),
+        Sysno::getpgid | Sysno::getsid => Some(if args[0] == 0 { "its own" } else { "another's" }.into()),
         Sysno::brk if args[0] == 0 => Some("NULL".into()),
         _ => None,
     }
