@@ -9,6 +9,8 @@ const NO_COMMIT: &str = "0000000";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // Cargo does not see what the release files are linked with.
+    println!("cargo::rerun-if-changed=.cargo/hot.ld");
     println!("cargo::rustc-link-arg-bin=sexton=-Wl,--entry=sexton_start");
     println!("cargo::rustc-env=SEXTON_COMMIT={}", commit().unwrap_or_else(|| NO_COMMIT.into()));
 }

@@ -32,6 +32,7 @@ pub struct Evidence {
 
 impl Evidence {
     /// Of a command that was started just now.
+    #[inline(never)]
     pub fn new() -> Evidence {
         Evidence {
             started: monotonic_now(),

@@ -12,6 +12,8 @@ use crate::sys::{ChangeKind, Inbox, Others, Reaper, Reaping, close_all_but_stder
 
 /// Reaps until SIGINT, SIGTERM or another stop signal comes, and then, unless orphans are to be left,
 /// until nobody is left or one more comes. Returns sexton's exit status.
+#[cold]
+#[inline(never)]
 pub fn run(config: &Config) -> u8 {
     if own_pid() != 1 {
         adopt_orphans(config);

@@ -25,6 +25,7 @@ use crate::sys::{
 };
 
 /// Starts the command, stays with it until its end, and returns sexton's exit status.
+#[inline(never)]
 pub fn run(config: &Config, start: &Start) -> u8 {
     let is_init = own_pid() == 1;
     if !is_init {
@@ -143,10 +144,12 @@ struct Supervisor<'a> {
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// So many batches are reaped at a deadline: all 32,768 pids that most machines have.
-const BATCHES: u32 = 1024;
+const BATCHES: u32 = 256;
 
 impl Supervisor<'_> {
     /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.
+    // Not a part of its caller, whose stack the start needs for other things.
+    #[inline(never)]
     fn until_the_end(&mut self, mut parent: Option<Parent>) -> u8 {
         let mut inbox = Inbox::default();
         let mut children_changed = false;

@@ -97,10 +97,12 @@ impl Field {
         Ok(())
     }
 
-    /// A fresh copy is in the page cache as a whole, whatever its original is.
+    /// A fresh copy is in the page cache as a whole, whatever its original is. Until it is on the disk as
+    /// well its pages count as dirty in whoever runs it.
     fn copy(&self, name: &str, path: &Path) -> io::Result<String> {
         let copy = self.folder.join(name);
-        fs::copy(path, &copy).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+        let made = fs::copy(path, &copy).and_then(|_| fs::File::open(&copy)?.sync_all());
+        made.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
         copy.into_os_string().into_string().map_err(|_| io::Error::other("the temporary folder's name is not UTF-8"))
     }
 }

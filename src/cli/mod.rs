@@ -46,6 +46,7 @@ pub struct Parsed {
 
 /// Understands a command line (its first argument the name that sexton was called by) and an
 /// environment.
+#[inline(never)]
 pub fn parse(args: Args, environment: Environment) -> Parsed {
     match choose(args) {
         Ok((dialect, args)) => {

@@ -37,8 +37,11 @@ pub(super) fn parse_as(dialect: &Dialect, args: Args, environment: Environment) 
     let mut config = Config::new(args.from(args.len()));
     config.statuses = dialect.statuses;
     let level = (dialect.begin)(&mut config, environment);
-    let options = match without_options(args, &config) {
-        Some(options) => options,
+    let options = match without_options(args) {
+        Some(command) => {
+            config.command = command;
+            Options::none(config)
+        }
         None => match by_clap(dialect, args, &config)? {
             Ok(options) => options,
             Err(text) => return Ok(Request::Print(text)),
@@ -72,16 +75,21 @@ struct Options {
     quiet: bool,
 }
 
-/// A command line in which no option stands before the command, as in every `docker run --init`.
+impl Options {
+    /// Of a command line without any.
+    fn none(config: Config) -> Options {
+        Options { config, given: Given::default(), verbose: 0, quiet: false }
+    }
+}
+
+/// The command of a command line in which no option stands before it, as in every `docker run --init`.
 /// Building clap's command line only to find that out would cost a fifth of the whole start.
-fn without_options(args: Args, defaults: &Config) -> Option<Options> {
-    let command = match args.from(1).first()?.to_bytes() {
-        b"--" => args.from(2),
-        first if first.starts_with(b"-") && first != b"-" => return None,
-        _ => args.from(1),
-    };
-    let config = Config { command, ..defaults.clone() };
-    Some(Options { config, given: Given::default(), verbose: 0, quiet: false })
+fn without_options(args: Args) -> Option<Args> {
+    match args.from(1).first()?.to_bytes() {
+        b"--" => Some(args.from(2)),
+        first if first.starts_with(b"-") && first != b"-" => None,
+        _ => Some(args.from(1)),
+    }
 }
 
 /// `PROGRAM -- ARG...` without the `--`, unless there is one before the program already.
@@ -95,6 +103,9 @@ fn without_dashes(args: Args, command: Args) -> Args {
 }
 
 /// Any command line. The inner error is a text to print instead of running anything.
+// Most starts come without, and keep its stack and its pages untouched.
+#[cold]
+#[inline(never)]
 fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Options, String>, UsageError> {
     let matches = match command_line(dialect).try_get_matches_from(args.iter().map(|arg| os(arg.to_bytes()))) {
         Ok(matches) => matches,

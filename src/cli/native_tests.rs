@@ -386,7 +386,8 @@ proptest! {
         let args = Args::from_strings(std::iter::once(b"sexton".to_vec()).chain(words));
         for dialect in DIALECTS {
             let defaults = Config::new(args.from(args.len()));
-            if let Some(short) = without_options(args, &defaults) {
+            if let Some(command) = without_options(args) {
+                let short = Options::none(Config { command, ..defaults.clone() });
                 let long = by_clap(dialect, args, &defaults).unwrap().unwrap();
                 prop_assert!(short.config.command.iter().eq(long.config.command.iter()), "{:?}", long.config.command);
                 prop_assert_eq!(format!("{short:?}"), format!("{long:?}"));

@@ -42,12 +42,13 @@ fn format() -> LogFormat {
 
 /// Has everything up to the configured level logged on stderr from now on.
 pub fn init(config: &Config) {
+    // First of all: a page that is read before it is written costs two page faults.
+    log::set_max_level(config.log_level);
     let _ = FORMAT.set(config.log_format);
     termination::init(config.termination_log.as_ref());
     // It fails only when there is a logger already.
     let is_first = log::set_logger(&Logger).is_ok();
     debug_assert!(is_first);
-    log::set_max_level(config.log_level);
 }
 
 /// Writes each record as a line, which is put together on the stack: nothing is allocated while the

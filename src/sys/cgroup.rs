@@ -30,9 +30,11 @@ impl Cgroup {
     ///
     /// To be called when nothing is executed any more ([`find_line`]).
     pub fn of_us(controller: &str) -> Option<Cgroup> {
-        let (version, own) = find_line(c"/proc/self/cgroup", |line| place(line, controller))?;
-        let own = own?;
-        find_mount(|mount| locate(version, own.bytes(), &mount, controller))
+        let mut own = Text::EMPTY;
+        let version = find_line(c"/proc/self/cgroup", |line| place(line, controller, &mut own))??;
+        let mut path = Text::EMPTY;
+        let point = find_mount(|mount| locate(version, own.bytes(), &mount, controller, &mut path))?;
+        Some(Cgroup { path, point, version })
     }
 
     /// Its directory and those of the cgroups above it. What is above the mount point cannot be
@@ -120,20 +122,20 @@ fn file(directory: &Path, name: &str) -> Option<Text> {
 /// in version 1, `0::/path` in version 2. On a machine with both a controller is in one of them
 /// only; version 2, which is always there, comes last.
 ///
-/// The path is `None` when it is too long to be looked at.
-fn place(line: &str, controller: &str) -> Option<(Version, Option<Text>)> {
+/// The path goes to `own`. The inner `None`: it is too long to be looked at.
+fn place(line: &str, controller: &str, own: &mut Text) -> Option<Option<Version>> {
     let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
     let version = match controllers {
         "" => Version::Two,
         _ if has(controllers, controller) => Version::One,
         _ => return None,
     };
-    let mut own = Text::EMPTY;
-    Some((version, own.push(path.bytes()).map(|()| own)))
+    Some(own.push(path.bytes()).map(|()| version))
 }
 
-/// Our cgroup, if this mount shows it.
-fn locate(version: Version, own: &[u8], mount: &Mount<'_>, controller: &str) -> Option<Cgroup> {
+/// Our cgroup, if this mount shows it: its directory goes to `path`, and the length of the mount point
+/// is returned.
+fn locate(version: Version, own: &[u8], mount: &Mount<'_>, controller: &str, path: &mut Text) -> Option<usize> {
     let holds = match version {
         Version::One => mount.kind == "cgroup" && has(mount.options, controller),
         Version::Two => mount.kind == "cgroup2",
@@ -148,22 +150,26 @@ fn locate(version: Version, own: &[u8], mount: &Mount<'_>, controller: &str) -> 
     for byte in mount.root.bytes() {
         rest = rest.strip_prefix(&[byte])?;
     }
-    let is_whole = matches!(rest, [] | [b'/', ..]) || mount.root.0 == "/";
+    if !matches!(rest, [] | [b'/', ..]) && mount.root.0 != "/" {
+        return None;
+    }
     let below = rest.strip_prefix(b"/").unwrap_or(rest);
-    let mut path = Text::EMPTY;
+    path.length = 0;
     path.push(mount.point.bytes())?;
     let point = path.bytes().len();
     if !below.is_empty() {
         path.push(b"/".iter().chain(below).copied())?;
     }
-    is_whole.then_some(Cgroup { path, point, version })
+    Some(point)
 }
 
 /// The cgroup for this controller, by the text of both files, for fuzz/.
 pub fn cgroup_in(own: &str, mounts: &str, controller: &str) -> Option<Cgroup> {
-    let (version, own) = own.lines().find_map(|line| place(line, controller))?;
-    let own = own?;
-    mounts.lines().filter_map(mount_of_line).find_map(|mount| locate(version, own.bytes(), &mount, controller))
+    let (mut ours, mut path) = (Text::EMPTY, Text::EMPTY);
+    let version = own.lines().find_map(|line| place(line, controller, &mut ours))??;
+    let mut mounts = mounts.lines().filter_map(mount_of_line);
+    let point = mounts.find_map(|mount| locate(version, ours.bytes(), &mount, controller, &mut path))?;
+    Some(Cgroup { path, point, version })
 }
 
 fn has(list: &str, word: &str) -> bool {
@@ -208,9 +214,10 @@ mod tests {
     }
 
     fn shown(own: &str, mounts: &[Mount<'_>]) -> Option<String> {
-        let (version, own) = own.lines().find_map(|line| place(line, "pids"))?;
-        let own = own?;
-        let cgroup = mounts.iter().find_map(|mount| locate(version, own.bytes(), mount, "pids"))?;
+        let (mut ours, mut path) = (Text::EMPTY, Text::EMPTY);
+        let version = own.lines().find_map(|line| place(line, "pids", &mut ours))??;
+        let point = mounts.iter().find_map(|mount| locate(version, ours.bytes(), mount, "pids", &mut path))?;
+        let cgroup = Cgroup { path, point, version };
         let directories: Vec<_> = cgroup.directories().map(|path| path.to_str().unwrap().to_owned()).collect();
         Some(directories.join(" "))
     }

@@ -7,6 +7,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::fmt;
 use std::slice;
 
+use super::process::ask_own_pid;
 use super::signals::Inherited;
 
 /// What sexton was started with.
@@ -51,6 +52,7 @@ macro_rules! c_main {
 /// To be called once, with the arguments of the C `main`.
 pub unsafe fn start(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> Start {
     let inherited = Inherited::take_over();
+    ask_own_pid();
     // SAFETY: argv has `argc` entries and a null behind them (execve(2)), and lives as long as
     // the process does. The null is counted in.
     let args = unsafe { slice::from_raw_parts(argv, argc as usize + 1) };

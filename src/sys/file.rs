@@ -72,6 +72,8 @@ pub(super) fn read_into<'a>(path: &CStr, room: &'a mut [u8]) -> Option<&'a str> 
 ///
 /// Only for when nothing is executed any more: the descriptor is left to
 /// [`super::close_all_but_stderr`], which closes all of them at once, and to the end of sexton.
+// Not a part of its caller, whose stack would hold the page for longer.
+#[inline(never)]
 pub(super) fn find_line<T>(path: &CStr, mut see: impl FnMut(&str) -> Option<T>) -> Option<T> {
     let file = ManuallyDrop::new(nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).ok()?);
     let mut room = [0; 4096];

@@ -9,18 +9,23 @@ use nix::time::{ClockId, clock_gettime};
 use super::signals::raise_unblocked;
 use crate::signal::Signal;
 
+static PID: AtomicI32 = AtomicI32::new(0);
+
 /// Our pid in our own PID namespace: asked for once, since each signal that comes is compared with
 /// it. What becomes the command shares our memory, and so this, until exec.
 pub fn own_pid() -> i32 {
-    static PID: AtomicI32 = AtomicI32::new(0);
     match PID.load(Ordering::Relaxed) {
-        0 => {
-            let pid = nix::unistd::getpid().as_raw();
-            PID.store(pid, Ordering::Relaxed);
-            pid
-        }
+        0 => ask_own_pid(),
         pid => pid,
     }
+}
+
+/// Asks the kernel for [`own_pid`], without a look at it before: a page that is read and then written
+/// costs two page faults.
+pub(super) fn ask_own_pid() -> i32 {
+    let pid = nix::unistd::getpid().as_raw();
+    PID.store(pid, Ordering::Relaxed);
+    pid
 }
 
 /// `CLOCK_MONOTONIC`: time since some moment in the past, which no one can set.

@@ -100,10 +100,10 @@ pub struct Missed {
     pub death_with_sexton: Option<Errno>,
 }
 
-/// The stack that the child needs until exec, for a handful of system calls, a path (4 KiB) and a
-/// signal with the registers of AVX-512 (3.5 KiB): 12 KiB, aligned as stacks are. Each page of it is
-/// touched at the start.
-type Stack = [u128; 768];
+/// The stack that the child needs until exec, for a handful of system calls and a path (4 KiB): 8 KiB,
+/// aligned as stacks are. Each page of it is touched at the start. What the terminal sends comes
+/// elsewhere ([`swallow_terminal_stops`]).
+type Stack = [u128; 512];
 
 /// What the child gets from sexton, and what it says of what was refused.
 struct Attempt<'a> {
