@@ -37,9 +37,16 @@ macro_rules! c_main {
             // SAFETY: these are the arguments of the C `main`.
             #[allow(unsafe_code)]
             let start = unsafe { $crate::sys::start(argc, argv, envp) };
-            ::std::ffi::c_int::from($run(start))
+            $crate::sys::exit($run(start))
         }
     };
+}
+
+/// Ends sexton with this status, at once: libc has nothing to flush, and a way through its exit(3) is
+/// pages that nobody else needs.
+pub fn exit(status: u8) -> ! {
+    // SAFETY: takes an integer, and does not return.
+    unsafe { libc::_exit(c_int::from(status)) }
 }
 
 /// Makes sure that every signal is blocked, then looks at what sexton was started with.

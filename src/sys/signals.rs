@@ -166,7 +166,7 @@ pub struct Inbox {
 impl Inbox {
     /// Asking for the others is one more system call, so not for each signal that comes again:
     /// a signal and an orphan cost two and three without it.
-    pub(crate) const AGAIN: u32 = 8;
+    pub(crate) const AGAIN: u32 = 32;
 
     /// Waits for a signal; `timeout` is in relative time, `None` waits for ever, zero only looks.
     ///
