@@ -155,6 +155,11 @@ bench: build ## Measure sexton beside its peers (root); BENCH=--full; BENCH='--f
 	'$(BENCH_TARGET)/release/bench' $(BENCH) --out '$(BENCH_TARGET)' \
 	  $(if $(DIST_BINARY),'sexton=$(DIST_BINARY)' 'plain build=$(BINARY)','sexton=$(BINARY)')
 
+panics: ## Look in the machine code for what may panic while the command runs, beside docs/panics.md
+	$(CARGO) rustc --release --bin sexton --target-dir target/symbols -- -C strip=none
+	$(CARGO) build --release $(BENCH_PACKAGE)
+	'$(BENCH_TARGET)/release/panics' target/symbols/release/sexton docs/panics.md Supervisor::until_the_end
+
 guard: build ## Check what does not depend on the machine's speed against benches/guard.txt (root)
 	$(CARGO) build --release $(BENCH_PACKAGE)
 	'$(BENCH_TARGET)/release/guard' $(GUARD) benches/guard.txt 'plain=$(BINARY)' $(if $(DIST_BINARY),'dist=$(DIST_BINARY)')

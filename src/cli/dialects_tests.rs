@@ -94,6 +94,16 @@ fn dumb_init_stops_its_session_with_sigstop_unless_told_otherwise() {
 }
 
 #[test]
+fn dumb_inits_variable_for_debugging_counts_only_as_1() {
+    let level = |environment: &[&str]| config(&["dumb-init", "x"], environment).log_level;
+    assert_eq!(level(&["DUMB_INIT_DEBUG=1"]), LevelFilter::Debug);
+    for value in ["", "0", "2", "11", "yes"] {
+        assert_eq!(level(&[&format!("DUMB_INIT_DEBUG={value}")]), level(&[]), "{value:?}");
+    }
+    assert_ne!(level(&[]), LevelFilter::Debug);
+}
+
+#[test]
 fn long_options_of_a_peer_may_be_cut_short_where_the_peer_allows_it() {
     assert!(!config(&["dumb-init", "--s", "x"], &[]).new_session);
     assert_eq!(config(&["dumb-init", "--verb", "x"], &[]).log_level, LevelFilter::Debug);

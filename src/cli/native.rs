@@ -155,7 +155,6 @@ fn sentence(dialect: &Dialect, error: &clap::Error) -> UsageError {
     let name = dialect.name;
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
-        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
         _ => None,
     };
     let option = context(ContextKind::InvalidArg).unwrap_or("an option");

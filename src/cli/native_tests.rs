@@ -107,8 +107,21 @@ fn a_pre_stop_sleep_that_is_not_shorter_than_the_grace_period_is_an_error() {
         assert!(both.contains("--pre-stop-sleep") && both.contains("--grace-period"), "{both}");
         let mixed = error(&["--pre-stop-sleep", sleep, "x"], &[&format!("SEXTON_GRACE_PERIOD={grace}")]);
         assert!(mixed.contains("--pre-stop-sleep") && mixed.contains("SEXTON_GRACE_PERIOD"), "{mixed}");
+        let other = error(&["--grace-period", grace, "x"], &[&format!("SEXTON_PRE_STOP_SLEEP={sleep}")]);
+        assert!(other.contains("SEXTON_PRE_STOP_SLEEP") && other.contains("--grace-period"), "{other}");
     }
     config(&["--pre-stop-sleep", "4999ms", "--grace-period", "5", "x"], &[]);
+}
+
+#[test]
+fn every_policy_and_every_format_has_its_word() {
+    use crate::config::Orphans;
+    for (word, orphans) in [("leave", Orphans::Leave), ("Wait", Orphans::Wait), ("STOP", Orphans::Stop)] {
+        assert_eq!(config(&["--orphans", word, "x"], &[]).orphans, orphans);
+    }
+    for (word, format) in [("text", LogFormat::Text), ("JSON", LogFormat::Json)] {
+        assert_eq!(config(&["--log-format", word, "x"], &[]).log_format, format);
+    }
 }
 
 #[test]
@@ -375,6 +388,22 @@ fn word() -> impl Strategy<Value = Vec<u8>> {
         4 => prop::sample::select(words).prop_map(<[u8]>::to_vec),
         1 => prop::collection::vec(1_u8..=255, 0..12),
     ]
+}
+
+#[test]
+fn clap_is_not_asked_where_no_option_stands_before_the_command() {
+    let command = |words: &[&str]| {
+        let args = Args::from_strings(std::iter::once("sexton").chain(words.iter().copied()));
+        without_options(args).map(|command| command.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>())
+    };
+    assert_eq!(command(&["--", "server", "-v"]).unwrap(), ["server", "-v"]);
+    assert_eq!(command(&["--", "--"]).unwrap(), ["--"]);
+    assert_eq!(command(&["server", "--", "-v"]).unwrap(), ["server", "--", "-v"]);
+    assert_eq!(command(&["-", "x"]).unwrap(), ["-", "x"]);
+    assert_eq!(command(&[""]).unwrap(), [""]);
+    for words in [&[][..], &["-v", "server"], &["--group", "server"], &["-v", "--", "server"]] {
+        assert_eq!(command(words), None, "{words:?}");
+    }
 }
 
 proptest! {

@@ -7,6 +7,7 @@ use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{Level, Record};
 
 use super::Line;
+use crate::sys::unix_time;
 
 /// The longest message and the longest of all other values, in bytes: together with the keys that
 /// there are, they fit into a line.
@@ -39,8 +40,9 @@ fn object(
     line.set_limit(limit.saturating_sub(2));
     let mut json = Json { line, is_first: true };
     json.raw("{");
-    // The kernel's clock does not go back beyond 1970 (clock_settime(2)); humantime would panic.
-    let time = humantime::format_rfc3339_millis(SystemTime::now().max(SystemTime::UNIX_EPOCH));
+    // Not SystemTime::now, which panics where a seccomp profile refuses the clock.
+    let time = SystemTime::UNIX_EPOCH.checked_add(unix_time()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let time = humantime::format_rfc3339_millis(time);
     json.pair("time", &Value::from_display(&time));
     json.pair("level", &Value::from(level));
     json.pair("event", &event);

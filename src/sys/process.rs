@@ -35,6 +35,11 @@ pub fn monotonic_now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
+/// `CLOCK_REALTIME`: time since 1970, as somebody has set the clock; zero if that is not told.
+pub fn unix_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_REALTIME).map_or(Duration::ZERO, Duration::from)
+}
+
 /// Has the orphans among our descendants re-parented to us, as they are to PID 1.
 ///
 /// # Errors

@@ -1,13 +1,11 @@
 //! The controlling terminal and its foreground process group.
 
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::sys::signal::kill;
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{Pid, getpgrp, getsid, tcgetpgrp, tcsetpgrp};
 
 use super::process::own_pid;
@@ -21,7 +19,7 @@ pub struct Terminal(Handle);
 #[derive(Debug)]
 enum Handle {
     /// `/dev/tty`, which is the controlling terminal wherever stdin and the like point to.
-    Opened(File),
+    Opened(OwnedFd),
     /// One of ours, where there is no `/dev/tty`.
     Inherited(BorrowedFd<'static>),
 }
@@ -29,11 +27,10 @@ enum Handle {
 impl Terminal {
     /// Our controlling terminal, if there is one.
     pub fn controlling() -> Option<Terminal> {
-        let opened = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/tty");
-        match opened {
+        match open(c"/dev/tty", OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty()) {
             Ok(file) => Some(Terminal(Handle::Opened(file))),
             // tty(4): there is no controlling terminal.
-            Err(error) if is(&error, Errno::ENXIO) => None,
+            Err(Errno::ENXIO) => None,
             // No /dev, or no descriptor left.
             Err(_) => inherited_descriptors()
                 .map(|descriptor| Terminal(Handle::Inherited(descriptor)))
@@ -122,10 +119,6 @@ pub fn is_one_of_several() -> bool {
 /// Whether we lead our session, as what an engine starts on a terminal does.
 pub fn leads_session() -> bool {
     getsid(None).is_ok_and(|session| session.as_raw() == own_pid())
-}
-
-fn is(error: &io::Error, errno: Errno) -> bool {
-    error.raw_os_error() == Some(errno as i32)
 }
 
 fn inherited_descriptors() -> impl Iterator<Item = BorrowedFd<'static>> {
