@@ -158,7 +158,7 @@ bench: build ## Measure sexton beside its peers (root); BENCH=--full; BENCH='--f
 panics: ## Look in the machine code for what may panic while the command runs, beside docs/panics.md
 	$(CARGO) rustc --release --bin sexton --target-dir target/symbols -- -C strip=none
 	$(CARGO) build --release $(BENCH_PACKAGE)
-	'$(BENCH_TARGET)/release/panics' target/symbols/release/sexton docs/panics.md Supervisor::until_the_end
+	'$(BENCH_TARGET)/release/panics' target/symbols/release/sexton docs/panics.md supervisor::stay
 
 guard: build ## Check what does not depend on the machine's speed against benches/guard.txt (root)
 	$(CARGO) build --release $(BENCH_PACKAGE)

@@ -35,9 +35,8 @@ pub fn launch(
     let command = config.command;
     let name = command.first().unwrap_or_default();
     let path = start.environment.get("PATH").unwrap_or(DEFAULT_PATH);
-    let candidates = candidates(name, path);
-    let mut launch = Launch {
-        candidates,
+    let launch = Launch {
+        candidates: candidates(name, path),
         args: command,
         environment: start.environment,
         inherited: start.inherited,
@@ -46,27 +45,37 @@ pub fn launch(
         new_session: config.new_session,
         die_with_sexton: config.die_with_sexton,
     };
-    let (errno, candidate) = match spawn(&launch) {
-        Ok(started) => return Ok(started),
-        Err(Failure::Fork(errno)) => return Err(exec::fork_refused(errno)),
-        Err(Failure::Prepare { errno, what }) => return Err(exec::preparation_refused(what, errno)),
-        Err(Failure::Exec { errno, candidate }) => (errno, candidate),
+    spawn(&launch).or_else(|failure| with_shell(launch, failure, name, path))
+}
+
+/// When a start was refused: starts a script that names no interpreter with the shell.
+///
+/// # Errors
+///
+/// Why neither was started.
+// Not a part of its caller, whose stack most starts need for other things.
+#[cold]
+#[inline(never)]
+fn with_shell(mut launch: Launch<'_>, failure: Failure, name: &CStr, path: &[u8]) -> Result<Started, Refusal> {
+    let (errno, candidate) = match failure {
+        Failure::Fork(errno) => return Err(exec::fork_refused(errno)),
+        Failure::Prepare { errno, what } => return Err(exec::preparation_refused(what, errno)),
+        Failure::Exec { errno, candidate } => (errno, candidate),
     };
-    let files = files(candidates);
+    let files = files(launch.candidates);
     let Some(file) = refused(&files, candidate, errno, is_searched(name)) else {
         return Err(exec::not_in_path(name, path));
     };
     if errno == Errno::ENOEXEC && is_shell_script(file) {
         let mut args = vec![SHELL.to_bytes().to_vec(), file.to_bytes().to_vec()];
-        args.extend(command.from(1).iter().map(|arg| arg.to_bytes().to_vec()));
+        args.extend(launch.args.from(1).iter().map(|arg| arg.to_bytes().to_vec()));
         launch.candidates = Candidates { name: SHELL, path: b"" };
         launch.args = Args::from_strings(args);
-        return match spawn(&launch) {
-            Ok(started) => Ok(started),
-            Err(Failure::Fork(errno)) => Err(exec::fork_refused(errno)),
-            Err(Failure::Prepare { errno, what }) => Err(exec::preparation_refused(what, errno)),
-            Err(Failure::Exec { errno, .. }) => Err(exec::shell_refused(file, errno, launch.args, launch.environment)),
-        };
+        return spawn(&launch).map_err(|failure| match failure {
+            Failure::Fork(errno) => exec::fork_refused(errno),
+            Failure::Prepare { errno, what } => exec::preparation_refused(what, errno),
+            Failure::Exec { errno, .. } => exec::shell_refused(file, errno, launch.args, launch.environment),
+        });
     }
     Err(exec::exec_refused(file, errno, launch.args, launch.environment))
 }

@@ -14,12 +14,13 @@ use crate::launch::launch;
 use crate::report::death::{
     Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Rounded, Sender, Unkillable,
 };
+use crate::report::exec::Refusal;
 use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, GroupTold, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Terminal, Told,
-    become_subreaper, close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_terminal,
+    Change, ChangeKind, GroupTold, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Started, Terminal,
+    Told, become_subreaper, close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_terminal,
     leave_working_directory, monotonic_now, own_pid, send, send_to_group, send_to_orphaned_group, stop_self,
     suspend_self, unblock_stderr,
 };
@@ -52,12 +53,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
             }
             // It may have got the number of a stderr that is closed.
             drop(terminal);
-            let name = Name(config.command.first().unwrap_or_default());
-            let facts = Facts::of("command_not_started").and_shown("command", &name);
-            let status = config.statuses.in_place_of(refusal.status);
-            let facts = facts.and("exit_status", status);
-            report::end(Level::Error, format_args!("{}", refusal.sentence), &facts);
-            return status;
+            return not_started(config, &refusal);
         }
     };
     let job = Job {
@@ -68,6 +64,27 @@ pub fn run(config: &Config, start: &Start) -> u8 {
         shares_group,
     };
     drop(terminal);
+    stay(config, started, job, parent)
+}
+
+/// Says why there is no command. Returns sexton's exit status.
+#[cold]
+#[inline(never)]
+fn not_started(config: &Config, refusal: &Refusal) -> u8 {
+    let name = Name(config.command.first().unwrap_or_default());
+    let facts = Facts::of("command_not_started").and_shown("command", &name);
+    let status = config.statuses.in_place_of(refusal.status);
+    let facts = facts.and("exit_status", status);
+    report::end(Level::Error, format_args!("{}", refusal.sentence), &facts);
+    status
+}
+
+/// Stays with the command that was started until its end. Returns sexton's exit status.
+///
+/// What may panic from here on is in docs/panics.md.
+// Not a part of its caller, whose stack the start needs for other things.
+#[inline(never)]
+fn stay(config: &Config, started: Started, job: Job, parent: Option<(Parent, bool)>) -> u8 {
     // It opens files, and leaves them to be closed with all others.
     let mut evidence = Evidence::new();
     close_all_but_stderr();
@@ -148,8 +165,6 @@ const BATCHES: u32 = 256;
 
 impl Supervisor<'_> {
     /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.
-    // Not a part of its caller, whose stack the start needs for other things.
-    #[inline(never)]
     fn until_the_end(&mut self, mut parent: Option<Parent>) -> u8 {
         let mut inbox = Inbox::default();
         let mut children_changed = false;

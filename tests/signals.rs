@@ -154,7 +154,9 @@ fn a_flood_of_signals_does_not_keep_another_one_out() {
     for place in BOTH {
         let mut run = Sexton::new(place).stdout(std::process::Stdio::null()).probe(["ignore", "10", "12"]);
         wait_until("the command ignores SIGUSR1 and SIGUSR2", || {
-            harness::proc_status(run.command_pid(), "SigIgn").is_some_and(|ignored| ignored.ends_with("a00"))
+            // Others may be ignored as well: a shell's job in the background is started so.
+            let ignored = harness::proc_status(run.command_pid(), "SigIgn");
+            ignored.is_some_and(|mask| u64::from_str_radix(&mask, 16).is_ok_and(|mask| mask & 0xa00 == 0xa00))
         });
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -68,6 +68,7 @@ fn tinis_variables_count_by_being_there() {
     for (value, level) in [
         ("", LevelFilter::Error),
         ("0", LevelFilter::Error),
+        ("1", LevelFilter::Warn),
         ("x", LevelFilter::Error),
         (" 2x", LevelFilter::Info),
         ("+3", LevelFilter::Debug),

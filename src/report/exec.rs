@@ -33,6 +33,7 @@ pub struct Refusal {
 }
 
 /// clone(2) was refused.
+#[cold]
 pub fn fork_refused(errno: Errno) -> Refusal {
     let reason = match errno {
         Errno::EAGAIN => too_many_processes(),
@@ -43,12 +44,14 @@ pub fn fork_refused(errno: Errno) -> Refusal {
 }
 
 /// What comes between clone(2) and execve(2) was refused, as a seccomp profile may do.
+#[cold]
 pub fn preparation_refused(what: &str, errno: Errno) -> Refusal {
     let sentence = format!("cannot start the command: the kernel does not let sexton {what} ({})", errno.desc());
     Refusal { sentence, status: exit_status::SEXTON_FAILED }
 }
 
 /// execve(2) was refused for this file.
+#[cold]
 pub fn exec_refused(file: &CStr, errno: Errno, args: Args, environment: Environment) -> Refusal {
     let path = as_path(file);
     let reason = match errno {
@@ -62,6 +65,7 @@ pub fn exec_refused(file: &CStr, errno: Errno, args: Args, environment: Environm
 }
 
 /// The shell was refused for this text without a `#!` line.
+#[cold]
 pub fn shell_refused(file: &CStr, errno: Errno, args: Args, environment: Environment) -> Refusal {
     let mut refusal = exec_refused(c"/bin/sh", errno, args, environment);
     if errno != Errno::E2BIG {
@@ -72,6 +76,7 @@ pub fn shell_refused(file: &CStr, errno: Errno, args: Args, environment: Environ
 }
 
 /// No directory of `PATH` has the command.
+#[cold]
 pub fn not_in_path(name: &CStr, path: &[u8]) -> Refusal {
     let directories = || {
         path.split(|byte| *byte == b':').map(|directory| match directory {

@@ -142,6 +142,7 @@ pub fn end(level: Level, sentence: fmt::Arguments<'_>, facts: &Facts<'_>) {
 /// Says what is wrong with the usage.
 // Not a part of `main`, whose stack would hold the line for good.
 #[inline(never)]
+#[cold]
 pub fn usage(error: &UsageError) {
     let mut line = Line::default();
     let _ = writeln!(line, "sexton: {}", error.0);
@@ -153,6 +154,7 @@ pub fn usage(error: &UsageError) {
 /// # Errors
 ///
 /// A sentence about why it cannot be written.
+#[cold]
 pub fn print(text: &str) -> Result<(), UsageError> {
     let text = format!("{}\n", text.trim_end());
     write_stdout(text.as_bytes()).map_err(|errno| UsageError(format!("cannot write to stdout: {}", errno.desc())))

@@ -57,6 +57,7 @@ pub fn exit(status: u8) -> ! {
 /// # Safety
 ///
 /// To be called once, with the arguments of the C `main`.
+#[inline(always)]
 pub unsafe fn start(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> Start {
     let inherited = Inherited::take_over();
     ask_own_pid();

@@ -76,15 +76,10 @@ fn hold(innermost: &mut Option<PathBuf>, mount: Mount<'_>, path: &Path) {
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: between the
 /// sixth field and the dash are as many as there happen to be.
 pub fn mount_of_line(line: &str) -> Option<Mount<'_>> {
-    let (mount, file_system) = line.split_once(" - ")?;
-    let mut mount = mount.split(' ').skip(3);
-    let mut file_system = file_system.split(' ');
-    Some(Mount {
-        root: Escaped(mount.next()?),
-        point: Escaped(mount.next()?),
-        kind: file_system.next()?,
-        options: file_system.nth(1)?,
-    })
+    let mut fields = line.split(' ').skip(3);
+    let (root, point, _options) = (Escaped(fields.next()?), Escaped(fields.next()?), fields.next()?);
+    fields.find(|field| *field == "-")?;
+    Some(Mount { root, point, kind: fields.next()?, options: fields.nth(1)? })
 }
 
 #[cfg(test)]
