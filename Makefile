@@ -81,11 +81,12 @@ prove: build probe ## Explore the state machine further, and send 2,000 storms o
 # Each takes only the tests that can notice: a build for each mutant is time enough. What is already
 # built is copied, and with it the probe.
 MUTANTS := $(CARGO) mutants --copy-target=true
+MUTANTS_SIGNALS := signals storm start inherited exit_status terminal
 
 mutants: probe ## Change the source in every way that cargo-mutants knows; no change may go unnoticed (an hour)
 	$(MUTANTS) -f src/shutdown.rs -C=--lib -- shutdown::
 	$(MUTANTS) -f 'src/cli/*.rs' -C=--lib -- cli::
-	$(MUTANTS) -f src/sys/signals.rs -C=--lib -C=--test=signals -C=--test=storm -C=--test=start
+	$(MUTANTS) -f src/sys/signals.rs -C=--lib $(MUTANTS_SIGNALS:%=-C=--test=%)
 
 FUZZ_TARGETS := command_line durations signal_names executables kernel_files
 FUZZ_SECONDS ?= 600

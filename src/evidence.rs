@@ -47,8 +47,10 @@ impl Evidence {
 
     /// This signal asks for the shutdown. Returns who sent it.
     pub fn stop_requested(&mut self, received: Received) -> Sender {
+        // Before the look at the sender, which takes its time.
+        let now = monotonic_now();
         let sender = sender(received);
-        self.stop = Some((sender, monotonic_now()));
+        self.stop = Some((sender, now));
         sender
     }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::super::{catatonit::CATATONIT, dumb_init::DUMB_INIT, tini::TINI};
 use super::*;
+use crate::cli::settings::duration;
 use crate::config::LogFormat;
 use crate::signal::{Signal, SignalSet};
 
@@ -92,6 +93,22 @@ fn durations_are_seconds_or_have_units() {
         let sentence = error(&["--pre-stop-sleep", text, "x"], &[]);
         assert!(sentence.starts_with(&format!("--pre-stop-sleep: {text:?} is no duration")), "{sentence}");
     }
+}
+
+#[test]
+fn no_sum_of_a_duration_s_parts_is_too_much_for_what_reads_them() {
+    for text in [
+        "18446744073709551615s 1000ms",
+        "0000000018446744073709551615s00.0ms 1000ms",
+        "584542046090y 1000ms",
+        "12345678901s",
+        &"1s ".repeat(30),
+    ] {
+        assert!(duration(text).is_err(), "{text}");
+    }
+    let most = "9999999999y9999999999y9999999999y9999999999y9999999999y 1000ms";
+    assert_eq!(duration(most).unwrap().as_secs() / 31_557_600, 49_999_999_995);
+    assert_eq!(duration("0000000001s").unwrap(), Duration::from_secs(1));
 }
 
 #[test]

@@ -474,6 +474,11 @@ fn one<T>(values: &[&str], parse: fn(&str) -> Result<T, String>) -> Result<T, St
     parse(values.last().copied().unwrap_or_default())
 }
 
+/// A duration with units has no more bytes, and no more digits in a row: humantime (2.4.0) panics when
+/// the parts come to 2^64 seconds, as `18446744073709551615s 1000ms` do. Five times 9,999,999,999 years do not.
+const LONGEST_DURATION: usize = 64;
+const MOST_DIGITS: usize = 10;
+
 /// `30`, `30s`, `500ms`, `1m30s`: plain digits are seconds.
 ///
 /// # Errors
@@ -483,7 +488,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().ok().map(Duration::from_secs)
     } else {
-        humantime::parse_duration(text).ok()
+        let mut numbers = text.split(|character: char| !character.is_ascii_digit());
+        let is_short = text.len() <= LONGEST_DURATION && numbers.all(|digits| digits.len() <= MOST_DIGITS);
+        is_short.then(|| humantime::parse_duration(text).ok()).flatten()
     };
     parsed.ok_or_else(|| format!("{text:?} is no duration; write it like 30, 30s, 500ms or 1m30s"))
 }

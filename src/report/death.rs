@@ -65,7 +65,12 @@ pub struct Rounded(pub Duration);
 
 impl fmt::Display for Rounded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let milliseconds = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        // To the nearest one, so that a sleep of 300ms, of which our own clock sees a little less, is 300ms.
+        let nearest = self.0.saturating_add(Duration::from_micros(500));
+        let milliseconds = match u64::try_from(nearest.as_millis()).unwrap_or(u64::MAX) {
+            1 if self.0 < Duration::from_millis(1) => 0,
+            milliseconds => milliseconds,
+        };
         let shown = match milliseconds {
             0 => return f.write_str("less than 1ms"),
             1..10_000 => Duration::from_millis(milliseconds),

@@ -91,7 +91,7 @@ fn set_mask(mask: SignalSet) -> Result<SignalSet, Errno> {
 /// Where a signal's handler runs: a page, and room for all the registers that the kernel saves there,
 /// 11 KiB on processors with AMX (sigaltstack(2)). Nobody touches it where no terminal is.
 #[repr(align(16))]
-struct HandlerStack(UnsafeCell<[u8; 16 * 1024]>);
+struct HandlerStack(UnsafeCell<[u8; 16_384]>);
 
 // SAFETY: only its address is ever taken; the kernel and the handler write there, one at a time.
 unsafe impl Sync for HandlerStack {}
