@@ -395,6 +395,36 @@ mod tests {
         inbox.wait(timeout).map(|received| received.signal)
     }
 
+    /// What a wait asks for while SIGUSR1 is all that comes.
+    fn asked(inbox: &mut Inbox, timeout: Option<Duration>) -> Vec<(SignalSet, Option<Duration>)> {
+        let mut asked = Vec::new();
+        let received = inbox.wait_for(timeout, |set, timeout| {
+            asked.push((set, timeout));
+            set.contains(Signal::USR1).then(|| Received::sent_by(1, Signal::USR1))
+        });
+        assert_eq!(received.map(|received| received.signal), Some(Signal::USR1));
+        asked
+    }
+
+    #[test]
+    fn the_others_are_asked_for_when_it_is_their_turn_and_at_no_other_time() {
+        const NOW: Option<Duration> = Some(Duration::ZERO);
+        let others = SignalSet::of(Signal::USR1).complement();
+        let mut inbox = Inbox::default();
+        for timeout in [None, Some(Duration::from_secs(1))] {
+            // The first time, and then as often as it may come again.
+            for _ in 0..=Inbox::AGAIN {
+                assert_eq!(asked(&mut inbox, timeout), [(SignalSet::ALL, timeout)]);
+            }
+            assert_eq!(asked(&mut inbox, timeout), [(others, NOW), (SignalSet::ALL, timeout)]);
+            inbox = Inbox::default();
+        }
+        // While children wait to be reaped: not a signal more than once between two batches.
+        assert_eq!(asked(&mut inbox, NOW), [(SignalSet::ALL, NOW)]);
+        assert_eq!(asked(&mut inbox, NOW), [(others, NOW), (SignalSet::ALL, NOW)]);
+        assert_eq!(asked(&mut inbox, None), [(SignalSet::ALL, None)]);
+    }
+
     #[test]
     fn a_signal_that_comes_again_and_again_lets_all_others_pass() {
         // A thread of its own: the mask and what is pending are the thread's.
