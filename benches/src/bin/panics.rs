@@ -196,7 +196,7 @@ fn function_of(line: &str) -> Option<(u64, String)> {
     Some((u64::from_str_radix(address, 16).ok()?, without_hash(name)))
 }
 
-/// `   59280:	call   5a000 <name+0x10>` and `lea    0x1234(%rip),%rdi        # 14e000 <name>`: the last
+/// `59280: call 5a000 <name+0x10>` and `lea    0x1234(%rip),%rdi        # 14e000 <name>`: the last
 /// address before a name.
 fn named_by(line: &str) -> Option<u64> {
     let (_, instruction) = line.split_once(":\t")?;
