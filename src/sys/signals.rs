@@ -71,11 +71,6 @@ impl Inherited {
     }
 }
 
-/// Blocks every signal, for a child that will not become the command.
-pub(super) fn hold_signals() {
-    let _ = set_mask(SignalSet::ALL);
-}
-
 /// Sets the signal mask and returns the one before. Only a seccomp profile refuses it
 /// (rt_sigprocmask(2)).
 fn set_mask(mask: SignalSet) -> Result<SignalSet, Errno> {

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use super::entry::{Args, Environment};
 use super::process::own_pid;
 use super::reap::wait_for_exit;
-use super::signals::{Inherited, hold_signals, swallow_terminal_stops};
+use super::signals::{Inherited, swallow_terminal_stops};
 use super::terminal::Terminal;
 
 /// What to start, and how.
@@ -224,9 +224,8 @@ fn lead_session(missed: &Cell<Missed>) -> Result<(), Errno> {
 
 /// The end of a session leader hangs up a terminal that is no pseudo-terminal, as a console
 /// (credentials(7)), and a second attempt, with the shell, would find a dead one. Giving it up before
-/// that sends SIGHUP and SIGCONT to nobody but ourselves.
+/// that sends SIGHUP and SIGCONT to nobody but ourselves, who may as well die of it.
 fn give_up_terminal() {
-    hold_signals();
     // SAFETY: takes integers.
     unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCNOTTY) };
 }
