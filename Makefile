@@ -81,7 +81,7 @@ prove: build probe ## Explore the state machine further, and send 2,000 storms o
 # Each takes only the tests that can notice: a build for each mutant is time enough. What is already
 # built is copied, and with it the probe.
 MUTANTS := $(CARGO) mutants --copy-target=true
-MUTANTS_SIGNALS := signals storm start inherited exit_status terminal
+MUTANTS_SIGNALS := signals storm start inherited exit_status terminal dialects orphans
 
 mutants: probe ## Change the source in every way that cargo-mutants knows; no change may go unnoticed (an hour)
 	$(MUTANTS) -f src/shutdown.rs -C=--lib -- shutdown::
