@@ -257,6 +257,22 @@ fn without_proc_what_can_be_done_is_done_and_said() {
     assert!(stderr.contains("no usable /proc"), "{stderr}");
 }
 
+/// The processes of the command's group are told, as long as a child of ours is in it; who left it is not.
+#[test]
+fn without_proc_an_ordinary_process_tells_the_group_that_the_command_left() {
+    let server = format!("{} server 200", probe_binary().display());
+    let mut run = Sexton::new(Place::Ordinary)
+        .setup(["beside-init", "no-proc"])
+        .options(STOP)
+        .shell(&format!("{server} & read x; exit 7"));
+    run.wait_for_line("ready");
+    drop(run.stdin.take());
+    assert_eq!(run.wait_for_line("clean"), "clean 1");
+    let (status, _, stderr) = run.finish();
+    assert_eq!(status, Status::Exited(7));
+    assert!(stderr.contains("no usable /proc"), "{stderr}");
+}
+
 #[test]
 fn waiting_for_orphans_costs_no_polling() {
     for place in BOTH {
