@@ -1,11 +1,10 @@
 //! Lives of sexton in which it makes all the calls that it knows. Each plays itself: nobody outside
 //! has to do anything, so that a fault at any place leads to an end or to a hang.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{Place, Sexton, Status, Terminal, probe_binary};
+use crate::harness::{Place, Sexton, Status, Terminal, probe_binary, unique};
 
 /// What is seen of a life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +71,7 @@ impl Scenario {
             };
         }
         let log = self.termination_log.map(|before| {
-            let log = unique(Path::new(env!("CARGO_TARGET_TMPDIR")));
+            let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique());
             std::fs::write(&log, before).unwrap();
             log
         });
@@ -95,11 +94,6 @@ impl Scenario {
         let lines = said.lines().map(without_numbers).collect();
         Some((Life { status, stdout, lines }, std::mem::take(&mut run.traced)))
     }
-}
-
-fn unique(folder: &Path) -> PathBuf {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    folder.join(format!("faults-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// `12`, `345ms` and `1s 2ms` all become `#`.

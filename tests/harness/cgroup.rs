@@ -5,8 +5,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use crate::harness::unique;
 
 /// A cgroup of the test's own, gone with it.
 pub struct Cgroup(PathBuf);
@@ -34,9 +35,7 @@ impl Cgroup {
 
     #[track_caller]
     pub fn below(parent: &Path) -> Cgroup {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("sexton-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = parent.join(name);
+        let path = parent.join(unique());
         fs::create_dir(&path).unwrap_or_else(|error| {
             panic!("no cgroup can be made below {}: {error}; run the test as root", parent.display())
         });
