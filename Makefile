@@ -84,7 +84,7 @@ MUTANTS := $(CARGO) mutants --copy-target=true
 MUTANTS_SIGNALS := signals storm start inherited exit_status terminal dialects orphans
 
 mutants: probe ## Change the source in every way that cargo-mutants knows; no change may go unnoticed (an hour)
-	$(MUTANTS) -f src/shutdown.rs -C=--lib -- shutdown::
+	$(MUTANTS) -f src/shutdown/mod.rs -C=--lib -- shutdown::
 	$(MUTANTS) -f 'src/cli/*.rs' -C=--lib -- cli::
 	$(MUTANTS) -f src/sys/signals.rs -C=--lib $(MUTANTS_SIGNALS:%=-C=--test=%)
 

@@ -8,9 +8,9 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::config::Config;
-use crate::report::exec::{self, Refusal};
-use crate::report::file::{HEAD, Kind};
 use crate::sys::{Args, Candidates, Failure, Launch, Start, Started, Terminal, open, read_at, spawn};
+use crate::why::not_started::file::{HEAD, Kind};
+use crate::why::not_started::{self, Refusal};
 
 /// Where to search when there is no `PATH`: what Docker sets when an image sets none.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -30,7 +30,7 @@ pub fn launch(
     terminal: Option<&Terminal>,
 ) -> Result<Started, Refusal> {
     if let Some(errno) = start.inherited.refused {
-        return Err(exec::preparation_refused("block the signals and see its children die", errno));
+        return Err(not_started::preparation_refused("block the signals and see its children die", errno));
     }
     let command = config.command;
     let name = command.first().unwrap_or_default();
@@ -58,13 +58,13 @@ pub fn launch(
 #[inline(never)]
 fn with_shell(mut launch: Launch<'_>, failure: Failure, name: &CStr, path: &[u8]) -> Result<Started, Refusal> {
     let (errno, candidate) = match failure {
-        Failure::Fork(errno) => return Err(exec::fork_refused(errno)),
-        Failure::Prepare { errno, what } => return Err(exec::preparation_refused(what, errno)),
+        Failure::Fork(errno) => return Err(not_started::fork_refused(errno)),
+        Failure::Prepare { errno, what } => return Err(not_started::preparation_refused(what, errno)),
         Failure::Exec { errno, candidate } => (errno, candidate),
     };
     let files = files(launch.candidates);
     let Some(file) = refused(&files, candidate, errno, is_searched(name)) else {
-        return Err(exec::not_in_path(name, path));
+        return Err(not_started::not_in_path(name, path));
     };
     if errno == Errno::ENOEXEC && is_shell_script(file) {
         let mut args = vec![SHELL.to_bytes().to_vec(), file.to_bytes().to_vec()];
@@ -72,12 +72,12 @@ fn with_shell(mut launch: Launch<'_>, failure: Failure, name: &CStr, path: &[u8]
         launch.candidates = Candidates { name: SHELL, path: b"" };
         launch.args = Args::from_strings(args);
         return spawn(&launch).map_err(|failure| match failure {
-            Failure::Fork(errno) => exec::fork_refused(errno),
-            Failure::Prepare { errno, what } => exec::preparation_refused(what, errno),
-            Failure::Exec { errno, .. } => exec::shell_refused(file, errno, launch.args, launch.environment),
+            Failure::Fork(errno) => not_started::fork_refused(errno),
+            Failure::Prepare { errno, what } => not_started::preparation_refused(what, errno),
+            Failure::Exec { errno, .. } => not_started::shell_refused(file, errno, launch.args, launch.environment),
         });
     }
-    Err(exec::exec_refused(file, errno, launch.args, launch.environment))
+    Err(not_started::exec_refused(file, errno, launch.args, launch.environment))
 }
 
 /// The file that the refusal is about; none if no directory of `PATH` has one.

@@ -5,9 +5,9 @@
 //! - [`cli`] turns the command line and the environment into a [`config::Config`];
 //! - [`shutdown`] is a pure state machine: events and the time go in, actions come out;
 //! - [`supervisor`] waits for signals, feeds the machine and does what it says;
-//! - [`evidence`] notes what happens, so that it can be said why the command died;
-//! - [`sys`] holds every system call, and all of the `unsafe` code;
-//! - [`report`] is what people read.
+//! - [`why`] notes what happens, and says why the command died or could not be started;
+//! - [`report`] is how that is written;
+//! - [`sys`] holds every system call, and all of the `unsafe` code.
 //!
 //! `docs/design.md` says why each of them is as it is.
 
@@ -29,11 +29,11 @@
 
 pub mod cli;
 pub mod config;
-pub mod evidence;
+pub mod exit_status;
 pub mod launch;
-pub mod pause;
 pub mod report;
 pub mod shutdown;
 pub mod signal;
 pub mod supervisor;
 pub mod sys;
+pub mod why;

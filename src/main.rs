@@ -2,10 +2,10 @@
 
 #![no_main]
 
-use sexton::cli::{self, Request};
+use sexton::cli::{self, Request, UsageError};
 use sexton::config::Config;
 use sexton::sys::{Allocator, Start};
-use sexton::{pause, report, supervisor};
+use sexton::{report, supervisor};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -19,10 +19,10 @@ fn sexton(start: Start) -> u8 {
     let done = match parsed.request {
         Ok(Request::Run(config)) => Ok(run(&config, &start)),
         Ok(Request::Print(text)) => report::print(&text).map(|()| 0),
-        Err(error) => Err(error),
+        Err(UsageError(sentence)) => Err(sentence),
     };
-    done.unwrap_or_else(|error| {
-        report::usage(&error);
+    done.unwrap_or_else(|sentence| {
+        report::usage(&sentence);
         parsed.usage_status
     })
 }
@@ -32,5 +32,5 @@ fn run(config: &Config, start: &Start) -> u8 {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-    if config.pause { pause::run(config) } else { supervisor::run(config, start) }
+    if config.pause { supervisor::pause::run(config) } else { supervisor::run(config, start) }
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sexton::report::file::{FirstLine, HEAD, Kind, libc_of};
+use sexton::why::not_started::file::{FirstLine, HEAD, Kind, libc_of};
 use sexton_fuzz::growing_at_most;
 
 fuzz_target!(|file: &[u8]| {

@@ -4,12 +4,7 @@
 //! (`json`) a line carries its facts as well, as the key-value pairs of its record. An abnormal end
 //! also goes to the termination log (`termination`).
 
-pub mod death;
-pub mod exec;
-pub mod file;
 mod json;
-mod limits;
-mod path;
 mod termination;
 
 use std::ffi::CStr;
@@ -20,7 +15,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use log::kv::Value;
 use log::{Level, Log, Metadata, Record};
 
-use crate::cli::UsageError;
 use crate::config::{Config, LogFormat};
 use crate::sys::{write_stderr, write_stdout};
 
@@ -143,9 +137,9 @@ pub fn end(level: Level, sentence: fmt::Arguments<'_>, facts: &Facts<'_>) {
 // Not a part of `main`, whose stack would hold the line for good.
 #[inline(never)]
 #[cold]
-pub fn usage(error: &UsageError) {
+pub fn usage(sentence: &str) {
     let mut line = Line::default();
-    let _ = writeln!(line, "sexton: {}", error.0);
+    let _ = writeln!(line, "sexton: {sentence}");
     write_line(&line);
 }
 
@@ -155,9 +149,9 @@ pub fn usage(error: &UsageError) {
 ///
 /// A sentence about why it cannot be written.
 #[cold]
-pub fn print(text: &str) -> Result<(), UsageError> {
+pub fn print(text: &str) -> Result<(), String> {
     let text = format!("{}\n", text.trim_end());
-    write_stdout(text.as_bytes()).map_err(|errno| UsageError(format!("cannot write to stdout: {}", errno.desc())))
+    write_stdout(text.as_bytes()).map_err(|errno| format!("cannot write to stdout: {}", errno.desc()))
 }
 
 /// Writes a line to stderr in one go, so that it is never torn apart by what others write, and

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use super::output::write_stderr;
-use crate::config::exit_status;
+use crate::exit_status;
 
 const MESSAGE: &[u8] =
     b"sexton: out of memory before the command was started: the memory limit, or ulimit -v, is too low\n";

@@ -36,11 +36,11 @@ pub use mounts::mount_point;
 pub use orphans::{GroupTold, NoProc, Others, Process, Told, process};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
-pub use process::{
-    become_subreaper, die_by, monotonic_now, own_pid, own_status, process_limit, stack_limit, unix_time,
-};
+pub use process::{become_subreaper, monotonic_now, own_pid, own_status, process_limit, stack_limit, unix_time};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
-pub use signals::{Inbox, Inherited, SendError, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self};
+pub use signals::{
+    Inbox, Inherited, SendError, die_by, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
+};
 pub use spawn::{Candidates, Failure, Launch, Missed, Started, spawn};
 pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};
 

@@ -3,11 +3,8 @@
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::time::{ClockId, clock_gettime};
-
-use super::signals::raise_unblocked;
-use crate::signal::Signal;
 
 static PID: AtomicI32 = AtomicI32::new(0);
 
@@ -48,17 +45,6 @@ pub fn unix_time() -> Duration {
 /// (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
 pub fn become_subreaper() -> nix::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)
-}
-
-/// Dies by this signal, without a core dump, so that our parent sees what killed the command.
-///
-/// Returns when the kernel protects us from it (PID 1), and when something of it is refused.
-pub fn die_by(signal: Signal) {
-    // The command's own core dump is the one that says something.
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    if !signal.is_real_time() && own_pid() != 1 {
-        let _ = raise_unblocked(signal);
-    }
 }
 
 /// A set from /proc/self/status that is written in hexadecimal digits, like `CapEff`.

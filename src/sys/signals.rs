@@ -9,6 +9,7 @@ use std::ptr;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::Pid;
 
 use super::first;
@@ -117,8 +118,19 @@ pub(super) fn swallow_terminal_stops() -> Result<(), Errno> {
     Ok(())
 }
 
+/// Dies by this signal, without a core dump, so that our parent sees what killed the command.
+///
+/// Returns when the kernel protects us from it (PID 1), and when something of it is refused.
+pub fn die_by(signal: Signal) {
+    // The command's own core dump is the one that says something.
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    if !signal.is_real_time() && own_pid() != 1 {
+        let _ = raise_unblocked(signal);
+    }
+}
+
 /// Sends ourselves this signal, with its default action and unblocked. Returns if that does not kill us.
-pub(super) fn raise_unblocked(signal: Signal) -> Result<(), Errno> {
+fn raise_unblocked(signal: Signal) -> Result<(), Errno> {
     // SIGKILL has no other, and cannot be given one (sigaction(2)).
     if signal != Signal::KILL {
         set_disposition(signal, libc::SIG_DFL)?;

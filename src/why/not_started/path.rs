@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::Printable;
+use crate::report::Printable;
 use crate::sys::{each_name, effective_uid};
 
 /// A path for people, not longer than a line can bear.

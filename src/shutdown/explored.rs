@@ -489,7 +489,7 @@ fn every_sequence_of_events_of_any_length_keeps_every_invariant() {
 
 #[test]
 fn the_invariants_are_those_of_the_design_document() {
-    let design = include_str!("../docs/design.md");
+    let design = include_str!("../../docs/design.md");
     let checked = INVARIANTS.iter().zip(1..).map(|((sentence, _), number)| format!("{number}. {sentence}"));
     let written = design.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
     // The document's other numbered list has the four promises, which are written in bold.

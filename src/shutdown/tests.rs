@@ -1,4 +1,4 @@
-//! The machine, driven by hand. Through every sequence of events: `shutdown_explored.rs`.
+//! The machine, driven by hand. Through every sequence of events: `explored.rs`.
 
 use super::*;
 

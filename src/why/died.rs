@@ -1,4 +1,4 @@
-//! Why the command died, as sentences over facts; [`crate::evidence`] gathers these.
+//! Why the command died, as sentences over facts; [`super::evidence`] gathers these.
 //!
 //! No sentence says more than its facts do: that the kernel killed *a* process for lack of memory
 //! is known, that no process of the container killed another mostly is not.
@@ -10,7 +10,7 @@ use std::time::Duration;
 use humantime::format_duration;
 use nix::errno::Errno;
 
-use super::{Facts, Name, Printable};
+use crate::report::{Facts, Name, Printable};
 use crate::shutdown::KILL_TIMEOUT;
 use crate::signal::{Received, Signal};
 use crate::sys::Process;

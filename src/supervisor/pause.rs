@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 
 use log::{info, warn};
 
+use super::hands::What;
+use super::{LOOK_AGAIN, adopt_orphans, watch_parent};
 use crate::config::{Config, Orphans};
 use crate::signal::Signal;
-use crate::supervisor::{LOOK_AGAIN, What, adopt_orphans, watch_parent};
 use crate::sys::{ChangeKind, Inbox, Others, Reaper, Reaping, close_all_but_stderr, leave_working_directory, own_pid};
 
 /// Reaps until SIGINT, SIGTERM or another stop signal comes, and then, unless orphans are to be left,

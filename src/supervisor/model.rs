@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::shutdown::ECHO;
+use crate::shutdown::{Action, ECHO};
 use crate::signal::{Rewrites, SignalSet};
 
 /// As in signal(7), sigtimedwait(2) and wait(2).

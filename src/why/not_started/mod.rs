@@ -5,6 +5,10 @@
 //! not, EACCES for half a dozen reasons. So sexton goes the kernel's way once more, after the fact,
 //! and looks.
 
+pub mod file;
+mod limits;
+mod path;
+
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -13,11 +17,11 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::Name;
-use super::file::{Broken, Elf, FirstLine, HEAD, Kind, Target, libc_of};
-use super::limits::{too_long, too_many_processes};
-use super::path::{Mode, Shown, is_program, nearest, walk};
-use crate::config::exit_status;
+use self::file::{Broken, Elf, FirstLine, HEAD, Kind, Target, libc_of};
+use self::limits::{too_long, too_many_processes};
+use self::path::{Mode, Shown, is_program, nearest, walk};
+use crate::exit_status;
+use crate::report::Name;
 use crate::sys::{
     Args, Environment, demanded_capabilities, each_name, effective_uid, is_on_noexec_mount, may_execute, mount_point,
     open, own_status, read_at,

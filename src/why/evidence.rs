@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::report::death::{Command, OutOfMemory, Processes, Sender, Zombies};
+use super::died::{Command, OutOfMemory, Processes, Sender, Zombies};
 use crate::signal::{Received, Signal, SignalSet};
 use crate::sys::{Memory, Others, monotonic_now, process};
 

@@ -278,9 +278,7 @@ impl Machine {
 }
 
 #[cfg(test)]
-#[path = "shutdown_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "shutdown_explored.rs"]
 mod explored;

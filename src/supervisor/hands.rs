@@ -1,303 +1,58 @@
-//! The loop: wait for a signal or a deadline, feed the state machine, do what it says.
+//! What is done: the machine's actions carried out, and told.
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use humantime::format_duration;
 use log::kv::Value;
-use log::{Level, debug, info, log_enabled, trace, warn};
+use log::{Level, debug, info, log_enabled, warn};
 
-use crate::config::{Config, Orphans, exit_status};
-use crate::evidence::{self, Evidence};
-use crate::launch::launch;
-use crate::report::death::{
-    Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Rounded, Sender, Unkillable,
-};
-use crate::report::exec::Refusal;
+use super::job::Job;
+use crate::config::{Config, Orphans};
+use crate::exit_status;
 use crate::report::{self, Facts, Name};
-use crate::shutdown::{Action, Event, Machine, Policy};
+use crate::shutdown::{Action, Event};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, GroupTold, Inbox, NoProc, Others, Parent, Reaper, Reaping, SendError, Start, Started, Terminal,
-    Told, become_subreaper, close_all_but_stderr, die_by, is_one_of_several, leads_session, leave_terminal,
-    leave_working_directory, monotonic_now, own_pid, send, send_to_group, send_to_orphaned_group, stop_self,
-    suspend_self, unblock_stderr,
+    Change, ChangeKind, GroupTold, NoProc, Others, SendError, Told, die_by, own_pid, send, send_to_group,
+    send_to_orphaned_group,
 };
-
-/// Starts the command, stays with it until its end, and returns sexton's exit status.
-#[inline(never)]
-pub fn run(config: &Config, start: &Start) -> u8 {
-    let is_init = own_pid() == 1;
-    if !is_init {
-        adopt_orphans(config);
-    }
-    let parent = config.parent_death_signal.and_then(watch_parent);
-    let terminal = Terminal::controlling().filter(|_| !config.new_session);
-    if config.new_session
-        && let Err(errno) = leave_terminal()
-    {
-        warn!("cannot let go of the terminal for the command's own session ({})", errno.desc());
-    }
-    let in_foreground = terminal.as_ref().filter(|terminal| terminal.is_ours());
-    // A pipeline or a script in the foreground of a shell: ^C and ^Z are for all of it, and the
-    // others would lose the terminal to a group of the command's own.
-    let several = in_foreground.is_some() && !leads_session() && is_one_of_several();
-    let shares_group = several && !config.group;
-    let handed_over = in_foreground.filter(|_| !several);
-    let started = match launch(config, start, !shares_group, handed_over) {
-        Ok(started) => started,
-        Err(refusal) => {
-            if let Some(terminal) = handed_over {
-                terminal.take_back(None);
-            }
-            // It may have got the number of a stderr that is closed.
-            drop(terminal);
-            return not_started(config, &refusal);
-        }
-    };
-    let job = Job {
-        own_pid: own_pid(),
-        is_init,
-        has_terminal: terminal.is_some(),
-        handed_over: handed_over.is_some(),
-        shares_group,
-    };
-    drop(terminal);
-    stay(config, started, job, parent)
-}
-
-/// Says why there is no command. Returns sexton's exit status.
-#[cold]
-#[inline(never)]
-fn not_started(config: &Config, refusal: &Refusal) -> u8 {
-    let name = Name(config.command.first().unwrap_or_default());
-    let facts = Facts::of("command_not_started").and_shown("command", &name);
-    let status = config.statuses.in_place_of(refusal.status);
-    let facts = facts.and("exit_status", status);
-    report::end(Level::Error, format_args!("{}", refusal.sentence), &facts);
-    status
-}
-
-/// Stays with the command that was started until its end. Returns sexton's exit status.
-///
-/// What may panic from here on is in docs/panics.md.
-// Not a part of its caller, whose stack the start needs for other things.
-#[inline(never)]
-fn stay(config: &Config, started: Started, job: Job, parent: Option<(Parent, bool)>) -> u8 {
-    // It opens files, and leaves them to be closed with all others.
-    let mut evidence = Evidence::new();
-    close_all_but_stderr();
-    unblock_stderr();
-    leave_working_directory();
-    let command = Command { name: config.command.first().unwrap_or_default(), pid: started.pid };
-    if let Some(errno) = started.missed.foreground {
-        warn!("cannot give {command} the foreground of the terminal ({})", errno.desc());
-    }
-    if let Some(errno) = started.missed.death_with_sexton {
-        warn!("cannot have the kernel kill {command} if sexton is killed ({})", errno.desc());
-    }
-    info!(event = "command_started", command:% = Name(command.name), pid = command.pid; "started {command}");
-
-    let mut supervisor = Supervisor {
-        machine: Machine::new(Policy {
-            stop_signals: config.stop_signals,
-            rewrites: config.rewrites,
-            pre_stop_sleep: config.pre_stop_sleep,
-            grace_period: config.grace_period,
-            orphans: config.orphans,
-        }),
-        hands: Hands {
-            config,
-            command,
-            job,
-            others: Others::of_us(),
-            evidence: &mut evidence,
-            ended: None,
-            over: false,
-            stop: None,
-            group_was_told: None,
-            killing: false,
-        },
-        looks_again: false,
-    };
-    if let Some((parent, true)) = parent {
-        supervisor.event(Event::Signal(parent.death_notice()));
-    }
-    supervisor.until_the_end(parent.map(|(parent, _)| parent))
-}
-
-pub(crate) fn adopt_orphans(config: &Config) {
-    // Without being asked to it is only a try, but who is to care for orphans needs it.
-    if let Err(errno) = become_subreaper()
-        && (config.subreaper || config.orphans != Orphans::Leave)
-    {
-        warn!("cannot become a subreaper ({}): orphans go to PID 1, not to sexton", errno.desc());
-    }
-}
-
-/// The parent to watch, and whether it is dead already.
-pub(crate) fn watch_parent(signal: Signal) -> Option<(Parent, bool)> {
-    match Parent::watch(signal) {
-        Ok(watched) => Some(watched),
-        Err(errno) => {
-            warn!("cannot watch the parent process ({}): its death will go unnoticed", errno.desc());
-            None
-        }
-    }
-}
-
-struct Supervisor<'a> {
-    machine: Machine,
-    hands: Hands<'a>,
-    /// Somebody is left of whose end the kernel may not tell.
-    looks_again: bool,
-}
-
-/// How often sexton looks whether processes are gone that are not its children: those that an
-/// engine's exec put into the container, whose end the kernel does not tell PID 1. Only while the
-/// command is gone, nobody else is left, and orphans are not to be left. And so after a look for dead
-/// children that was refused: the notice of their death was taken by then, and does not come again.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// So many batches are reaped at a deadline: all 32,768 pids that most machines have.
-const BATCHES: u32 = 256;
-
-impl Supervisor<'_> {
-    /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.
-    fn until_the_end(&mut self, mut parent: Option<Parent>) -> u8 {
-        let mut inbox = Inbox::default();
-        let mut children_changed = false;
-        loop {
-            // While children wait to be reaped, signals are only looked for: a storm of deaths
-            // delays no signal, and a storm of signals no reaping.
-            let timeout = if children_changed { Some(Duration::ZERO) } else { self.time_left() };
-            let received = inbox.wait(timeout);
-            // Whoever is dead by then did not outlive a deadline, whatever signals came before the
-            // kernel's word of it, and however many others are dead as well.
-            if self.machine.wake_at().is_some_and(|moment| moment <= monotonic_now()) {
-                children_changed = (0..BATCHES).all(|_| self.reap());
-            }
-            match received {
-                Some(received) => {
-                    // One that a process sent may stand for the kernel's, which merged with it.
-                    children_changed |= received.signal == Signal::CHLD;
-                    let meant = match &mut parent {
-                        Some(parent) => parent.interpret(received),
-                        None => Some(received),
-                    };
-                    if let Some(received) = meant.filter(|received| self.hands.job.concerns_command(received)) {
-                        self.signal(received);
-                    }
-                }
-                None if self.machine.wake_at().is_some() => self.event(Event::Tick),
-                None => {}
-            }
-            if children_changed || self.looks_again {
-                children_changed = self.reap();
-            }
-            if self.hands.over {
-                return self.hands.leave();
-            }
-        }
-    }
-
-    fn time_left(&self) -> Option<Duration> {
-        let left = self.machine.wake_at().map(|moment| moment.saturating_sub(monotonic_now()));
-        if self.looks_again { Some(left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)) } else { left }
-    }
-
-    fn event(&mut self, event: Event) {
-        self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
-    }
-
-    fn signal(&mut self, received: Received) {
-        let sender = Sender { received, process: None };
-        debug!(
-            event = "signal_received", signal:% = received.signal, sender_pid = received.pid,
-            sender_uid = received.uid;
-            "received {} from {sender}", received.signal
-        );
-        if received.signal == Signal::CONT && self.hands.ended.is_none() {
-            self.hands.job.continued(self.hands.command.pid);
-        }
-        let had_stop = self.hands.stop.is_some();
-        self.event(Event::Signal(received));
-        if self.hands.stop.is_some() && !had_stop {
-            // Only now: nothing keeps the signal from the command.
-            self.hands.tell_zombies();
-        }
-        if self.hands.config.suspend_on_terminal_stop {
-            self.hands.job.forwarded(received.signal);
-        }
-    }
-
-    /// Reaps a batch. Returns whether there may be more.
-    fn reap(&mut self) -> bool {
-        let reaper = Reaper { announces: self.hands.config.stop_group_at_exit };
-        let more = reaper.collect(|change| {
-            trace!(event = "process_changed", pid = change.pid; "process {} {}", change.pid, What(change.kind));
-            if let Some(event) = self.hands.see(change) {
-                self.event(event);
-            }
-            // Whoever else is dead by now is nobody's concern any more.
-            if self.hands.over && !self.hands.config.warn_on_reap {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        if more == Reaping::Nothing && self.hands.killing {
-            // What escaped is our child by now: its parent is dead.
-            self.hands.kill_others();
-        }
-        self.looks_again = match more {
-            Reaping::NoChildren if self.hands.ended.is_some() => {
-                let strangers_left = self.hands.job.is_init && !self.hands.others.none_in_namespace();
-                if !strangers_left {
-                    self.event(Event::Alone);
-                }
-                strangers_left
-            }
-            // The command is our child, and we have not reaped it.
-            Reaping::NoChildren | Reaping::Refused => true,
-            Reaping::More | Reaping::Nothing => false,
-        };
-        more == Reaping::More
-    }
-}
+use crate::why::died::{
+    Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Rounded, Sender, Unkillable,
+};
+use crate::why::evidence::{self, Evidence};
 
 /// What carries out the machine's actions.
-struct Hands<'a> {
-    config: &'a Config,
-    command: Command,
-    job: Job,
+pub(super) struct Hands<'a> {
+    pub config: &'a Config,
+    pub command: Command,
+    pub job: Job,
     /// The processes that are left when the command is gone.
-    others: Others,
+    pub others: Others,
     /// What is needed to say why the command died.
-    evidence: &'a mut Evidence,
+    pub evidence: &'a mut Evidence,
     /// How the command ended.
-    ended: Option<Ended>,
+    pub ended: Option<Ended>,
     /// It is time to leave.
-    over: bool,
+    pub over: bool,
     /// The first stop signal.
-    stop: Option<Received>,
+    pub stop: Option<Received>,
     /// A stop signal went to the whole process group of the command.
-    group_was_told: Option<GroupTold>,
+    pub group_was_told: Option<GroupTold>,
     /// The grace period is over and all that is left is to be killed.
-    killing: bool,
+    pub killing: bool,
 }
 
 /// How the supervision ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
+pub(super) enum Ended {
     Exited(u8),
     Killed(Signal),
 }
 
 impl Hands<'_> {
     /// What a child's change means to the machine.
-    fn see(&mut self, change: Change) -> Option<Event> {
+    pub fn see(&mut self, change: Change) -> Option<Event> {
         if change.pid != self.command.pid || self.ended.is_some() {
             if self.config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
                 warn!(
@@ -360,7 +115,7 @@ impl Hands<'_> {
     }
 
     /// With `-v`: which processes do not reap their children. No init can do that for them.
-    fn tell_zombies(&self) {
+    pub fn tell_zombies(&self) {
         if log_enabled!(Level::Info) {
             evidence::zombies(self.others, |zombies| {
                 info!(event = "zombies", pid = zombies.parent, zombies = zombies.count; "{zombies}");
@@ -368,7 +123,7 @@ impl Hands<'_> {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    pub fn act(&mut self, action: Action) {
         match action {
             Action::ShutdownBegins(received) => self.shutdown_begins(received),
             Action::Forward(received) | Action::ForwardStop(received) if self.ended.is_some() => {
@@ -571,7 +326,7 @@ impl Hands<'_> {
     }
 
     /// SIGKILL to all that is left, unless orphans are to be left.
-    fn kill_others(&mut self) {
+    pub fn kill_others(&mut self) {
         self.killing = self.config.orphans != Orphans::Leave;
         if self.killing && self.others.kill(self.command.pid).is_err() {
             self.killing = false;
@@ -596,7 +351,7 @@ impl Hands<'_> {
     }
 
     /// Leaves things as they were found, and says how the command ended.
-    fn leave(&self) -> u8 {
+    pub fn leave(&self) -> u8 {
         if self.ended.is_none() {
             // It is left behind, and `see` had no end of it to see.
             self.job.ended(self.command.pid);
@@ -630,87 +385,6 @@ fn by_sexton(signal: Signal) -> Received {
     Received::sent_by(own_pid(), signal)
 }
 
-/// sexton as a part of a terminal's job control.
-#[derive(Clone, Copy, Debug)]
-struct Job {
-    own_pid: i32,
-    is_init: bool,
-    has_terminal: bool,
-    /// The command's process group was given the foreground.
-    handed_over: bool,
-    /// The command is in our own process group.
-    shares_group: bool,
-}
-
-impl Job {
-    /// Whether it is meant for the command. What is not goes without a word: to say that a write
-    /// raised SIGPIPE would be the next such write.
-    fn concerns_command(&self, received: &Received) -> bool {
-        // What the terminal sends goes to a whole process group.
-        let has_been_sent = self.shares_group && !received.is_from_process();
-        !has_been_sent && !received.is_our_own(self.own_pid)
-    }
-
-    /// The command was stopped. Returns whether it is to go on at once.
-    fn command_stopped(&self, command: i32, signal: Signal) -> bool {
-        // SIGSTOP is how some programs with the terminal to themselves suspend themselves.
-        let by_terminal = signal.is_terminal_stop()
-            || signal == Signal::STOP && self.handed_over && !self.is_init && Job::holds_terminal(command);
-        if !self.has_terminal || !by_terminal {
-            return false;
-        }
-        if self.shares_group {
-            // Everybody in the group was sent the same, and stops by itself.
-            suspend_self(false);
-            return false;
-        }
-        let reads_or_writes = matches!(signal, Signal::TTIN | Signal::TTOU);
-        if reads_or_writes && self.hand_over(command) {
-            // We came into the foreground without being told, as by `fg` for a job that runs.
-            return true;
-        }
-        // The shell that waits for us must see that its job has stopped. Behind PID 1, and wherever
-        // sexton leads the session, there is no shell that could ever continue it: without sexton
-        // the kernel would not have stopped it at all.
-        let suspended = !self.is_init && suspend_self(true);
-        !suspended && self.handed_over && !reads_or_writes
-    }
-
-    /// sexton forwarded this signal, which a shell sends to stop a job: without a terminal of its
-    /// own the command is out of that shell's sight, but sexton is not.
-    fn forwarded(&self, signal: Signal) {
-        if !self.has_terminal && !self.is_init && signal.is_terminal_stop() {
-            stop_self();
-        }
-    }
-
-    /// Somebody continues us, and so the command, which needs the terminal if we have it.
-    fn continued(&self, command: i32) {
-        if self.has_terminal && !self.is_init && !self.shares_group {
-            self.hand_over(command);
-        }
-    }
-
-    fn holds_terminal(command: i32) -> bool {
-        Terminal::controlling().is_some_and(|terminal| terminal.is_held_by(command))
-    }
-
-    fn hand_over(&self, command: i32) -> bool {
-        Terminal::controlling().is_some_and(|terminal| terminal.is_ours() && terminal.hand_to(command).is_ok())
-    }
-
-    /// The command is gone: whoever goes on after us needs the terminal.
-    fn ended(&self, command: i32) {
-        if self.has_terminal
-            && !self.is_init
-            && !self.shares_group
-            && let Some(terminal) = Terminal::controlling()
-        {
-            terminal.take_back(Some(command));
-        }
-    }
-}
-
 /// What happened to a process, as the end of a sentence.
 pub(crate) struct What(pub ChangeKind);
 
@@ -726,7 +400,3 @@ impl fmt::Display for What {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "supervisor_model.rs"]
-mod model;

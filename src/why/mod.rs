@@ -1,0 +1,9 @@
+//! Diagnosis: what is noted while all is well, and what can be said of it when it is not.
+//!
+//! - [`evidence`] is noted while the command runs;
+//! - [`died`]: why the command died;
+//! - [`not_started`]: why it could not be started.
+
+pub mod died;
+pub mod evidence;
+pub mod not_started;
