@@ -201,3 +201,28 @@ fn socket_activation_reaches_the_command() {
         assert_eq!(run.status(), Status::Exited(0));
     }
 }
+
+/// Without sexton the variables name the command, whatever its pid is.
+#[test]
+fn each_variable_by_which_systemd_names_the_process_that_it_started_names_the_command() {
+    for place in BOTH {
+        // `exec` keeps the pid, so they name sexton.
+        let script = format!(
+            "LISTEN_PID=$$ LISTEN_PIDFDID=4711 LISTEN_FDS=1 WATCHDOG_PID=$$ WATCHDOG_USEC=5000000 SYSTEMD_EXEC_PID=$$ \
+             MAINPID=$$ MANAGERPID=$PPID exec {} -- sh -c 'echo $$ $PPID; exec env'",
+            harness::sexton_binary().display()
+        );
+        let (status, stdout, stderr) = Sexton::new(place).binary("/bin/sh").options(["-c", &script]).bare().finish();
+        assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "{place:?}");
+        let (command, sexton) = stdout.lines().next().and_then(|line| line.split_once(' ')).unwrap();
+        let value = |name: &str| stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        for name in ["LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"] {
+            assert_eq!(value(name), Some(command), "{place:?} {name}: {stdout}");
+        }
+        // It is the inode number of sexton's pidfd: sd_listen_fds(3) takes no sockets where it is another's.
+        assert_eq!(value("LISTEN_PIDFDID"), None, "{place:?}");
+        // What reads this one means to send a signal to sexton.
+        assert_eq!(value("MAINPID"), Some(sexton), "{place:?}");
+        assert_eq!((value("LISTEN_FDS"), value("WATCHDOG_USEC")), (Some("1"), Some("5000000")), "{place:?}");
+    }
+}

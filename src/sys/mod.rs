@@ -23,6 +23,7 @@ mod process;
 mod reap;
 mod signals;
 mod spawn;
+mod systemd;
 mod terminal;
 
 pub use append::Appended;

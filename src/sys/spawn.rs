@@ -8,7 +8,6 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use nix::errno::Errno;
 
@@ -16,6 +15,7 @@ use super::entry::{Args, Environment};
 use super::process::own_pid;
 use super::reap::wait_for_exit;
 use super::signals::{Inherited, swallow_terminal_stops};
+use super::systemd::NamingCommand;
 use super::terminal::Terminal;
 
 /// What to start, and how.
@@ -108,7 +108,7 @@ type Stack = [u128; 512];
 /// What the child gets from sexton, and what it says of what was refused.
 struct Attempt<'a> {
     launch: &'a Launch<'a>,
-    environment: &'a WithListenPid,
+    environment: &'a NamingCommand,
     sexton: i32,
     failure: Cell<Option<Failure>>,
     missed: Cell<Missed>,
@@ -122,7 +122,7 @@ struct Attempt<'a> {
 // Not a part of its caller, whose stack would hold the child's for good.
 #[inline(never)]
 pub fn spawn(launch: &Launch<'_>) -> Result<Started, Failure> {
-    let environment = WithListenPid::new(launch.environment);
+    let environment = NamingCommand::new(launch.environment);
     let attempt = Attempt {
         launch,
         environment: &environment,
@@ -266,91 +266,4 @@ fn join<'a>(parts: [&[u8]; 3], room: &'a mut [u8]) -> Option<&'a CStr> {
         length += 1;
     }
     CStr::from_bytes_with_nul(room.get(..length)?).ok()
-}
-
-/// The environment, with `LISTEN_PID` naming the command if it named sexton.
-///
-/// systemd's socket activation gives its descriptors to the process that `LISTEN_PID` names
-/// (sd_listen_fds(3)). That is sexton, but meant is the command.
-struct WithListenPid {
-    original: Environment,
-    /// The vector with one entry exchanged, and that entry. Written by the child, who alone
-    /// knows its pid before exec.
-    changed: Option<(Vec<*const c_char>, Vec<AtomicU8>)>,
-}
-
-const LISTEN_PID: &[u8] = b"LISTEN_PID=";
-
-impl WithListenPid {
-    fn new(original: Environment) -> WithListenPid {
-        let names_us = |entry: &CStr| {
-            let pid = entry.to_bytes().strip_prefix(LISTEN_PID)?;
-            (std::str::from_utf8(pid).ok()?.parse() == Ok(own_pid())).then_some(())
-        };
-        let index = original.iter().position(|entry| names_us(entry).is_some());
-        let changed = index.map(|index| {
-            // Eleven more bytes: the longest pid and a NUL.
-            let entry: Vec<_> = LISTEN_PID.iter().copied().chain([0; 11]).map(AtomicU8::new).collect();
-            let mut pointers = original.pointers().to_vec();
-            if let Some(pointer) = pointers.get_mut(index) {
-                *pointer = entry.as_ptr().cast();
-            }
-            (pointers, entry)
-        });
-        WithListenPid { original, changed }
-    }
-
-    /// Writes the pid in decimal digits. In the child, so without the help of `format!`.
-    fn write(&self, pid: impl FnOnce() -> c_int) {
-        let Some((_, entry)) = &self.changed else { return };
-        let pid = pid();
-        let mut divisor = 1;
-        while pid.checked_div(divisor).is_some_and(|rest| rest >= 10) {
-            divisor *= 10;
-        }
-        for byte in entry.iter().skip(LISTEN_PID.len()) {
-            let Some(rest) = pid.checked_div(divisor) else { break };
-            byte.store(b'0' + (rest % 10) as u8, Ordering::Relaxed);
-            divisor /= 10;
-        }
-    }
-
-    fn as_ptr(&self) -> *const *const c_char {
-        match &self.changed {
-            Some((pointers, _)) => pointers.as_ptr(),
-            None => self.original.pointers().as_ptr(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries(environment: &WithListenPid) -> Vec<String> {
-        let pointers = match &environment.changed {
-            Some((pointers, _)) => pointers.as_slice(),
-            None => environment.original.pointers(),
-        };
-        let strings = pointers.iter().take_while(|pointer| !pointer.is_null());
-        // SAFETY: all but the last are C strings that live as long as `environment`.
-        strings.map(|pointer| unsafe { CStr::from_ptr(*pointer) }.to_str().unwrap().to_owned()).collect()
-    }
-
-    #[test]
-    fn listen_pid_is_rewritten_when_it_names_sexton_and_left_alone_when_it_does_not() {
-        let own = format!("LISTEN_PID={}", own_pid());
-        for (given, pid, expected) in [
-            (own.as_str(), 7, "LISTEN_PID=7"),
-            (own.as_str(), 10, "LISTEN_PID=10"),
-            (own.as_str(), 4_194_304, "LISTEN_PID=4194304"),
-            (own.as_str(), i32::MAX, "LISTEN_PID=2147483647"),
-            ("LISTEN_PID=999999999", 7, "LISTEN_PID=999999999"),
-            ("LISTEN_PID=", 7, "LISTEN_PID="),
-        ] {
-            let environment = WithListenPid::new(Environment::from_strings(["A=1", given, "LISTEN_FDS=1"]));
-            environment.write(|| pid);
-            assert_eq!(entries(&environment), ["A=1", expected, "LISTEN_FDS=1"]);
-        }
-    }
 }
