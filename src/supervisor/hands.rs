@@ -1,6 +1,7 @@
 //! What is done: the machine's actions carried out, and told.
 
 use std::fmt;
+use std::mem;
 use std::time::Duration;
 
 use humantime::format_duration;
@@ -35,8 +36,8 @@ pub(super) struct Hands<'a> {
     pub ended: Option<Ended>,
     /// It is time to leave.
     pub over: bool,
-    /// The first stop signal.
-    pub stop: Option<Received>,
+    /// The shutdown began with the signal that is being handled.
+    pub shutdown_began: bool,
     /// A stop signal went to the whole process group of the command.
     pub group_was_told: Option<GroupTold>,
     /// The grace period is over and all that is left is to be killed.
@@ -51,6 +52,45 @@ pub(super) enum Ended {
 }
 
 impl Hands<'_> {
+    /// The signal, if it is for the command.
+    pub fn for_command(&self, received: Received) -> Option<Received> {
+        if !self.job.concerns_command(&received) {
+            return None;
+        }
+        let sender = Sender { received, process: None };
+        debug!(
+            event = "signal_received", signal:% = received.signal, sender_pid = received.pid,
+            sender_uid = received.uid;
+            "received {} from {sender}", received.signal
+        );
+        if received.signal == Signal::CONT && self.ended.is_none() {
+            self.job.continued(self.command.pid);
+        }
+        Some(received)
+    }
+
+    /// What is done once nothing keeps a signal from the command any more.
+    pub fn signal_was_handled(&mut self, received: Received) {
+        if mem::take(&mut self.shutdown_began) {
+            self.tell_zombies();
+        }
+        if self.config.suspend_on_terminal_stop {
+            self.job.forwarded(received.signal);
+        }
+    }
+
+    /// SIGKILL to what escaped it: it is our child by now, for its parent is dead.
+    pub fn kill_again(&mut self) {
+        if self.killing {
+            self.kill_others();
+        }
+    }
+
+    /// Whether nobody is left, when there are no children; `None` before the command's end.
+    pub fn is_alone(&self) -> Option<bool> {
+        self.ended.map(|_| !self.job.is_init || self.others.none_in_namespace())
+    }
+
     /// What a child's change means to the machine.
     pub fn see(&mut self, change: Change) -> Option<Event> {
         if change.pid != self.command.pid || self.ended.is_some() {
@@ -115,7 +155,7 @@ impl Hands<'_> {
     }
 
     /// With `-v`: which processes do not reap their children. No init can do that for them.
-    pub fn tell_zombies(&self) {
+    fn tell_zombies(&self) {
         if log_enabled!(Level::Info) {
             evidence::zombies(self.others, |zombies| {
                 info!(event = "zombies", pid = zombies.parent, zombies = zombies.count; "{zombies}");
@@ -177,7 +217,7 @@ impl Hands<'_> {
     }
 
     fn shutdown_begins(&mut self, received: Received) {
-        self.stop = Some(received);
+        self.shutdown_began = true;
         let sender = self.evidence.stop_requested(received);
         let sleep = self.config.pre_stop_sleep;
         let forwarding: &dyn fmt::Display = if sleep.is_zero() {
@@ -228,7 +268,7 @@ impl Hands<'_> {
         let sent = self.send(received);
         match sent {
             Ok(()) => {
-                let level = if self.stop.is_some() { Level::Info } else { Level::Debug };
+                let level = if self.evidence.stop().is_some() { Level::Info } else { Level::Debug };
                 log::log!(
                     level, event = "signal_forwarded", pid = pid, signal:% = signal;
                     "forwarded {signal} to {}", self.command
@@ -294,7 +334,7 @@ impl Hands<'_> {
             command_is_gone: self.ended.is_some(),
             refused,
             grace: self.config.grace_period.unwrap_or_default(),
-            signal: self.stop.map_or(Signal::TERM, |received| received.signal),
+            signal: sender.map_or(Signal::TERM, |sender| sender.received.signal),
             sender,
             slept: waits.filter(|_| !self.config.pre_stop_sleep.is_zero()),
             survivors: survivors.as_ref(),
@@ -326,7 +366,7 @@ impl Hands<'_> {
     }
 
     /// SIGKILL to all that is left, unless orphans are to be left.
-    pub fn kill_others(&mut self) {
+    fn kill_others(&mut self) {
         self.killing = self.config.orphans != Orphans::Leave;
         if self.killing && self.others.kill(self.command.pid).is_err() {
             self.killing = false;

@@ -10,7 +10,7 @@ pub(super) struct Job {
     pub is_init: bool,
     pub has_terminal: bool,
     /// The command's process group was given the foreground.
-    pub handed_over: bool,
+    pub gave_foreground: bool,
     /// The command is in our own process group.
     pub shares_group: bool,
 }
@@ -28,7 +28,7 @@ impl Job {
     pub fn command_stopped(&self, command: i32, signal: Signal) -> bool {
         // SIGSTOP is how some programs with the terminal to themselves suspend themselves.
         let by_terminal = signal.is_terminal_stop()
-            || signal == Signal::STOP && self.handed_over && !self.is_init && Job::holds_terminal(command);
+            || signal == Signal::STOP && self.gave_foreground && !self.is_init && Job::holds_terminal(command);
         if !self.has_terminal || !by_terminal {
             return false;
         }
@@ -38,7 +38,7 @@ impl Job {
             return false;
         }
         let reads_or_writes = matches!(signal, Signal::TTIN | Signal::TTOU);
-        if reads_or_writes && self.hand_over(command) {
+        if reads_or_writes && self.give_foreground(command) {
             // We came into the foreground without being told, as by `fg` for a job that runs.
             return true;
         }
@@ -46,7 +46,7 @@ impl Job {
         // sexton leads the session, there is no shell that could ever continue it: without sexton
         // the kernel would not have stopped it at all.
         let suspended = !self.is_init && suspend_self(true);
-        !suspended && self.handed_over && !reads_or_writes
+        !suspended && self.gave_foreground && !reads_or_writes
     }
 
     /// sexton forwarded this signal, which a shell sends to stop a job: without a terminal of its
@@ -60,7 +60,7 @@ impl Job {
     /// Somebody continues us, and so the command, which needs the terminal if we have it.
     pub fn continued(&self, command: i32) {
         if self.has_terminal && !self.is_init && !self.shares_group {
-            self.hand_over(command);
+            self.give_foreground(command);
         }
     }
 
@@ -68,8 +68,9 @@ impl Job {
         Terminal::controlling().is_some_and(|terminal| terminal.is_held_by(command))
     }
 
-    fn hand_over(&self, command: i32) -> bool {
-        Terminal::controlling().is_some_and(|terminal| terminal.is_ours() && terminal.hand_to(command).is_ok())
+    fn give_foreground(&self, command: i32) -> bool {
+        Terminal::controlling()
+            .is_some_and(|terminal| terminal.is_ours() && terminal.give_foreground_to(command).is_ok())
     }
 
     /// The command is gone: whoever goes on after us needs the terminal.

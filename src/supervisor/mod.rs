@@ -3,27 +3,28 @@
 mod hands;
 mod job;
 pub mod pause;
+mod turn;
 
 #[cfg(test)]
 mod model;
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
-use log::{Level, debug, info, trace, warn};
+use log::{Level, info, trace, warn};
 
 use self::hands::{Hands, What};
 use self::job::Job;
+use self::turn::{Looked, Surroundings, Turns};
 use crate::config::{Config, Orphans};
 use crate::launch::launch;
 use crate::report::{self, Facts, Name};
-use crate::shutdown::{Event, Machine, Policy};
+use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
     Inbox, Others, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_stderr,
     is_one_of_several, leads_session, leave_terminal, leave_working_directory, monotonic_now, own_pid, unblock_stderr,
 };
-use crate::why::died::{Command, Sender};
+use crate::why::died::Command;
 use crate::why::evidence::Evidence;
 use crate::why::not_started::Refusal;
 
@@ -46,11 +47,11 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     // others would lose the terminal to a group of the command's own.
     let several = in_foreground.is_some() && !leads_session() && is_one_of_several();
     let shares_group = several && !config.group;
-    let handed_over = in_foreground.filter(|_| !several);
-    let started = match launch(config, start, !shares_group, handed_over) {
+    let gets_foreground = in_foreground.filter(|_| !several);
+    let started = match launch(config, start, !shares_group, gets_foreground) {
         Ok(started) => started,
         Err(refusal) => {
-            if let Some(terminal) = handed_over {
+            if let Some(terminal) = gets_foreground {
                 terminal.take_back(None);
             }
             // It may have got the number of a stderr that is closed.
@@ -62,7 +63,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
         own_pid: own_pid(),
         is_init,
         has_terminal: terminal.is_some(),
-        handed_over: handed_over.is_some(),
+        gave_foreground: gets_foreground.is_some(),
         shares_group,
     };
     drop(terminal);
@@ -101,32 +102,42 @@ fn stay(config: &Config, started: Started, job: Job, parent: Option<(Parent, boo
     }
     info!(event = "command_started", command:% = Name(command.name), pid = command.pid; "started {command}");
 
-    let mut supervisor = Supervisor {
-        machine: Machine::new(Policy {
-            stop_signals: config.stop_signals,
-            rewrites: config.rewrites,
-            pre_stop_sleep: config.pre_stop_sleep,
-            grace_period: config.grace_period,
-            orphans: config.orphans,
-        }),
-        hands: Hands {
-            config,
-            command,
-            job,
-            others: Others::of_us(),
-            evidence: &mut evidence,
-            ended: None,
-            over: false,
-            stop: None,
-            group_was_told: None,
-            killing: false,
-        },
-        looks_again: false,
+    let machine = Machine::new(Policy {
+        stop_signals: config.stop_signals,
+        rewrites: config.rewrites,
+        pre_stop_sleep: config.pre_stop_sleep,
+        grace_period: config.grace_period,
+        orphans: config.orphans,
+    });
+    let hands = Hands {
+        config,
+        command,
+        job,
+        others: Others::of_us(),
+        evidence: &mut evidence,
+        ended: None,
+        over: false,
+        shutdown_began: false,
+        group_was_told: None,
+        killing: false,
     };
+    let mut turns = Turns::new(
+        machine,
+        Supervisor {
+            hands,
+            inbox: Inbox::default(),
+            reaper: Reaper::new(config.stop_group_at_exit),
+            parent: parent.map(|(parent, _)| parent),
+        },
+    );
     if let Some((parent, true)) = parent {
-        supervisor.event(Event::Signal(parent.death_notice()));
+        turns.event(Event::Signal(parent.death_notice()));
     }
-    supervisor.until_the_end(parent.map(|(parent, _)| parent))
+    // Nothing in here allocates, blocks or polls.
+    while !turns.surroundings.hands.over {
+        turns.turn();
+    }
+    turns.surroundings.hands.leave()
 }
 
 pub(crate) fn adopt_orphans(config: &Config) {
@@ -149,122 +160,61 @@ pub(crate) fn watch_parent(signal: Signal) -> Option<(Parent, bool)> {
     }
 }
 
+/// The kernel in front of the loop, and sexton's hands behind it.
 struct Supervisor<'a> {
-    machine: Machine,
     hands: Hands<'a>,
-    /// Somebody is left of whose end the kernel may not tell.
-    looks_again: bool,
+    inbox: Inbox,
+    reaper: Reaper,
+    parent: Option<Parent>,
 }
 
-/// How often sexton looks whether processes are gone that are not its children: those that an
-/// engine's exec put into the container, whose end the kernel does not tell PID 1. Only while the
-/// command is gone, nobody else is left, and orphans are not to be left. And so after a look for dead
-/// children that was refused: the notice of their death was taken by then, and does not come again.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// So many batches are reaped at a deadline: all 32,768 pids that most machines have.
-const BATCHES: u32 = 256;
-
-impl Supervisor<'_> {
-    /// Waits and acts until the command is gone. Nothing in here allocates, blocks or polls.
-    fn until_the_end(&mut self, mut parent: Option<Parent>) -> u8 {
-        let mut inbox = Inbox::default();
-        let mut children_changed = false;
-        loop {
-            // While children wait to be reaped, signals are only looked for: a storm of deaths
-            // delays no signal, and a storm of signals no reaping.
-            let timeout = if children_changed { Some(Duration::ZERO) } else { self.time_left() };
-            let received = inbox.wait(timeout);
-            // Whoever is dead by then did not outlive a deadline, whatever signals came before the
-            // kernel's word of it, and however many others are dead as well.
-            if self.machine.wake_at().is_some_and(|moment| moment <= monotonic_now()) {
-                children_changed = (0..BATCHES).all(|_| self.reap());
-            }
-            match received {
-                Some(received) => {
-                    // One that a process sent may stand for the kernel's, which merged with it.
-                    children_changed |= received.signal == Signal::CHLD;
-                    let meant = match &mut parent {
-                        Some(parent) => parent.interpret(received),
-                        None => Some(received),
-                    };
-                    if let Some(received) = meant.filter(|received| self.hands.job.concerns_command(received)) {
-                        self.signal(received);
-                    }
-                }
-                None if self.machine.wake_at().is_some() => self.event(Event::Tick),
-                None => {}
-            }
-            if children_changed || self.looks_again {
-                children_changed = self.reap();
-            }
-            if self.hands.over {
-                return self.hands.leave();
-            }
-        }
+impl Surroundings for Supervisor<'_> {
+    fn now(&self) -> Duration {
+        monotonic_now()
     }
 
-    fn time_left(&self) -> Option<Duration> {
-        let left = self.machine.wake_at().map(|moment| moment.saturating_sub(monotonic_now()));
-        if self.looks_again { Some(left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)) } else { left }
+    fn wait(&mut self, timeout: Option<Duration>) -> Option<Received> {
+        self.inbox.wait(timeout)
     }
 
-    fn event(&mut self, event: Event) {
-        self.machine.handle(event, monotonic_now(), &mut |action| self.hands.act(action));
-    }
-
-    fn signal(&mut self, received: Received) {
-        let sender = Sender { received, process: None };
-        debug!(
-            event = "signal_received", signal:% = received.signal, sender_pid = received.pid,
-            sender_uid = received.uid;
-            "received {} from {sender}", received.signal
-        );
-        if received.signal == Signal::CONT && self.hands.ended.is_none() {
-            self.hands.job.continued(self.hands.command.pid);
-        }
-        let had_stop = self.hands.stop.is_some();
-        self.event(Event::Signal(received));
-        if self.hands.stop.is_some() && !had_stop {
-            // Only now: nothing keeps the signal from the command.
-            self.hands.tell_zombies();
-        }
-        if self.hands.config.suspend_on_terminal_stop {
-            self.hands.job.forwarded(received.signal);
-        }
-    }
-
-    /// Reaps a batch. Returns whether there may be more.
-    fn reap(&mut self) -> bool {
-        let reaper = Reaper { announces: self.hands.config.stop_group_at_exit };
-        let more = reaper.collect(|change| {
-            trace!(event = "process_changed", pid = change.pid; "process {} {}", change.pid, What(change.kind));
-            if let Some(event) = self.hands.see(change) {
-                self.event(event);
-            }
-            // Whoever else is dead by now is nobody's concern any more.
-            if self.hands.over && !self.hands.config.warn_on_reap {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        });
-        if more == Reaping::Nothing && self.hands.killing {
-            // What escaped is our child by now: its parent is dead.
-            self.hands.kill_others();
-        }
-        self.looks_again = match more {
-            Reaping::NoChildren if self.hands.ended.is_some() => {
-                let strangers_left = self.hands.job.is_init && !self.hands.others.none_in_namespace();
-                if !strangers_left {
-                    self.event(Event::Alone);
-                }
-                strangers_left
-            }
-            // The command is our child, and we have not reaped it.
-            Reaping::NoChildren | Reaping::Refused => true,
-            Reaping::More | Reaping::Nothing => false,
+    fn for_command(&mut self, received: Received) -> Option<Received> {
+        let received = match &mut self.parent {
+            Some(parent) => parent.interpret(received)?,
+            None => received,
         };
-        more == Reaping::More
+        self.hands.for_command(received)
+    }
+
+    fn signal_was_handled(&mut self, received: Received) {
+        self.hands.signal_was_handled(received);
+    }
+
+    fn next_change(&mut self) -> Looked {
+        match self.reaper.look() {
+            Reaping::Change(change) => {
+                trace!(event = "process_changed", pid = change.pid; "process {} {}", change.pid, What(change.kind));
+                Looked::Change(self.hands.see(change))
+            }
+            Reaping::Nothing => Looked::Nothing,
+            Reaping::NoChildren => Looked::NoChildren,
+            Reaping::Refused => Looked::Refused,
+        }
+    }
+
+    fn kill_again(&mut self) {
+        self.hands.kill_again();
+    }
+
+    fn is_alone(&mut self) -> Option<bool> {
+        self.hands.is_alone()
+    }
+
+    fn act(&mut self, action: Action) {
+        self.hands.act(action);
+    }
+
+    fn is_done(&self) -> bool {
+        // With a warning for each orphan, all that are dead by now are told.
+        self.hands.over && !self.hands.config.warn_on_reap
     }
 }

@@ -1,11 +1,13 @@
 //! The kernel's side of signals and children as a small model, with sexton's own parts in front of
-//! it: what takes signals out ([`Inbox`]), what tells whose they are ([`Job`]), and the state
-//! machine. What happens is random; every signal that the kernel handed over must be accounted for.
+//! it: the loop ([`Turns`]), what takes signals out ([`Inbox`]), what tells whose they are ([`Job`]), and
+//! the state machine. What happens is random; every signal that the kernel handed over must be accounted
+//! for, and no moment that the machine waits for may pass unseen.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 
+use super::turn::{Looked, Surroundings, Turns};
 use super::*;
 use crate::shutdown::{Action, ECHO};
 use crate::signal::{Rewrites, SignalSet};
@@ -151,21 +153,29 @@ enum Fate {
     TooLate,
 }
 
+/// What sexton takes for the kernel's word of its parent's death ([`Parent`]): plain signal 32.
+fn is_word_of_parent(received: &Received) -> bool {
+    received.signal.number() == 32 && received.code == libc::SI_USER
+}
+
 const OWN: i32 = 1;
 const COMMAND: i32 = 7;
-/// So many changes are looked at before signals are again.
+/// So many changes are looked at before signals are again: few, so that there are several batches.
 const BATCH: usize = 3;
 
-/// sexton's parts, put together as in [`Supervisor::until_the_end`].
-struct Sexton {
+/// What is around the loop.
+struct World {
     kernel: Kernel,
     inbox: Inbox,
     job: Job,
-    machine: Machine,
+    /// As with `--parent-death-signal`: the kernel's word of the parent's death is for sexton, and here no
+    /// parent ever dies.
+    watches_parent: bool,
     policy: Policy,
     now: Duration,
-    children_changed: bool,
     over: bool,
+    /// Whether there was anything to do in this turn.
+    busy: bool,
     /// By the number that each signal carries as its value.
     fates: BTreeMap<u64, (Received, Fate)>,
     forwarded: Vec<Received>,
@@ -173,85 +183,108 @@ struct Sexton {
     passed: BTreeMap<Signal, BTreeMap<Signal, u32>>,
 }
 
+type Sexton = Turns<World>;
+
 impl Sexton {
-    fn new(policy: Policy, shares_group: bool) -> Sexton {
-        Sexton {
+    fn before(policy: Policy, shares_group: bool, watches_parent: bool) -> Sexton {
+        let world = World {
             kernel: Kernel::default(),
             inbox: Inbox::default(),
-            job: Job { own_pid: OWN, is_init: true, has_terminal: false, handed_over: false, shares_group },
-            machine: Machine::new(policy),
+            job: Job { own_pid: OWN, is_init: true, has_terminal: false, gave_foreground: false, shares_group },
+            watches_parent,
             policy,
             now: Duration::ZERO,
-            children_changed: false,
             over: false,
+            busy: false,
             fates: BTreeMap::new(),
             forwarded: Vec::new(),
             passed: BTreeMap::new(),
-        }
+        };
+        Turns::new(Machine::new(policy), world)
     }
 
     /// One turn of the loop. Returns whether there was anything to do.
-    fn turn(&mut self) -> bool {
-        let timeout = self.children_changed.then_some(Duration::ZERO);
+    fn take_turn(&mut self) -> bool {
+        let due = self.is_due();
+        self.surroundings.busy = due;
+        self.turn();
+        assert!(self.surroundings.over || !self.is_due(), "a moment that the machine waits for passes unseen");
+        self.surroundings.busy
+    }
+
+    fn is_due(&self) -> bool {
+        self.machine.wake_at().is_some_and(|moment| moment <= self.surroundings.now)
+    }
+
+    /// All that is due is done; an hour is more than any time of a policy.
+    fn until_all_is_quiet(&mut self) {
+        let mut turns = 0;
+        while self.take_turn() && !self.surroundings.over {
+            turns += 1;
+            assert!(turns < 10_000, "it does not come to rest");
+        }
+    }
+}
+
+impl Surroundings for World {
+    const BATCH: usize = BATCH;
+
+    fn now(&self) -> Duration {
+        self.now
+    }
+
+    fn wait(&mut self, _timeout: Option<Duration>) -> Option<Received> {
         let kernel = &mut self.kernel;
-        let received = self.inbox.wait_for(timeout, |set, _| kernel.take(set));
-        let due = self.machine.wake_at().is_some_and(|moment| moment <= self.now);
-        let busy = received.is_some() || self.children_changed || due;
-        if due {
-            self.children_changed = (0..BATCHES).all(|_| self.reap());
+        let received = self.inbox.wait_for(Some(Duration::ZERO), |set, _| kernel.take(set))?;
+        self.busy = true;
+        self.note_passed(received.signal);
+        Some(received)
+    }
+
+    fn for_command(&mut self, received: Received) -> Option<Received> {
+        let is_parents = self.watches_parent && is_word_of_parent(&received);
+        if is_parents || !self.job.concerns_command(&received) {
+            if received.value != NOTICE {
+                self.fates.insert(received.value, (received, Fate::Own));
+            }
+            return None;
         }
-        match received {
-            Some(received) => {
-                self.note_passed(received.signal);
-                self.children_changed |= received.signal == Signal::CHLD;
-                if self.job.concerns_command(&received) {
-                    self.event(Event::Signal(received), Some(received));
-                } else if received.value != NOTICE {
-                    self.fates.insert(received.value, (received, Fate::Own));
+        // What no action says anything of: it is held, or merges with the one that is.
+        let held = self.fates.values().find(|(_, fate)| *fate == Fate::Held);
+        let fate = if self.over {
+            Fate::TooLate
+        } else if held.is_some_and(|(held, _)| held.signal == received.signal) {
+            Fate::Merged
+        } else {
+            Fate::Held
+        };
+        self.fates.insert(received.value, (received, fate));
+        Some(received)
+    }
+
+    fn signal_was_handled(&mut self, _received: Received) {}
+
+    fn next_change(&mut self) -> Looked {
+        match self.kernel.change() {
+            Some(event) => {
+                self.busy = true;
+                if event == Some(Event::CommandExited) {
+                    self.nobody_waits();
                 }
+                Looked::Change(event)
             }
-            None if self.machine.wake_at().is_some() => self.event(Event::Tick, None),
-            None => {}
+            None => Looked::Nothing,
         }
-        if self.children_changed {
-            self.children_changed = self.reap();
-        }
-        busy
     }
 
-    fn reap(&mut self) -> bool {
-        for _ in 0..BATCH {
-            match self.kernel.change() {
-                Some(Some(event)) => self.event(event, None),
-                Some(None) => {}
-                None => return false,
-            }
-        }
-        true
+    fn kill_again(&mut self) {}
+
+    fn is_alone(&mut self) -> Option<bool> {
+        None
     }
 
-    fn event(&mut self, event: Event, received: Option<Received>) {
-        let mut actions = Vec::new();
-        self.machine.handle(event, self.now, &mut |action| actions.push(action));
-        if let Some(received) = received {
-            // What no action says anything of.
-            let held = self.fates.values().find(|(_, fate)| *fate == Fate::Held);
-            let fate = if self.over {
-                Fate::TooLate
-            } else if held.is_some_and(|(held, _)| held.signal == received.signal) {
-                Fate::Merged
-            } else {
-                Fate::Held
-            };
-            self.fates.insert(received.value, (received, fate));
-        }
-        for action in actions {
-            self.act(action);
-        }
-        if event == Event::CommandExited || self.over {
-            // What was held for it is not needed any more.
-            self.fates.values_mut().filter(|(_, fate)| *fate == Fate::Held).for_each(|(_, fate)| *fate = Fate::TooLate);
-        }
+    fn is_done(&self) -> bool {
+        self.over
     }
 
     fn act(&mut self, action: Action) {
@@ -271,9 +304,19 @@ impl Sexton {
             }
             Action::Continue => self.kernel.command_goes_on(),
             Action::Kill => self.kernel.command_dies(),
-            Action::Abandon | Action::Exit => self.over = true,
+            Action::Abandon | Action::Exit => {
+                self.over = true;
+                self.nobody_waits();
+            }
             Action::ShutdownBegins(_) | Action::CommandStopped(_) | Action::StopOrphans(_) => {}
         }
+    }
+}
+
+impl World {
+    /// What was held for the command is not needed any more.
+    fn nobody_waits(&mut self) {
+        self.fates.values_mut().filter(|(_, fate)| *fate == Fate::Held).for_each(|(_, fate)| *fate = Fate::TooLate);
     }
 
     /// No signal may come again and again while another one waits: not more often than until the
@@ -284,15 +327,6 @@ impl Sexton {
             let times = self.passed.entry(waiting).or_default().entry(signal).or_default();
             *times += 1;
             assert!(*times <= 2 * (1 + Inbox::AGAIN), "{signal} came {times} times while {waiting} was waiting");
-        }
-    }
-
-    /// All that is due is done; an hour is more than any time of a policy.
-    fn until_all_is_quiet(&mut self) {
-        let mut turns = 0;
-        while self.turn() && !self.over {
-            turns += 1;
-            assert!(turns < 10_000, "it does not come to rest");
         }
     }
 }
@@ -316,7 +350,7 @@ enum Happening {
 
 fn happening() -> impl Strategy<Value = Happening> {
     let signal = prop_oneof![
-        4 => prop::sample::select(vec![1, 2, 10, 12, 15, 17, 18, 19, 20, 40, 41, 64]),
+        4 => prop::sample::select(vec![1, 2, 10, 12, 15, 17, 18, 19, 20, 32, 40, 41, 64]),
         1 => 1..=64_i32,
     ];
     let code = prop::sample::select(vec![libc::SI_USER, libc::SI_USER, libc::SI_QUEUE, libc::SI_KERNEL]);
@@ -361,53 +395,56 @@ proptest! {
     fn every_signal_that_the_kernel_hands_over_is_accounted_for(
         policy in policy(),
         shares_group in any::<bool>(),
+        watches_parent in any::<bool>(),
         happenings in prop::collection::vec(happening(), 1..60),
     ) {
-        let mut sexton = Sexton::new(policy, shares_group);
+        let mut sexton = Sexton::before(policy, shares_group, watches_parent);
         for (number, happening) in (1..).zip(happenings) {
             match happening {
                 Happening::Signal { signal, code, pid } => {
                     let signal = Signal::new(signal).unwrap();
-                    sexton.kernel.send(Received { signal, code, pid, uid: 0, value: number });
+                    sexton.surroundings.kernel.send(Received { signal, code, pid, uid: 0, value: number });
                 }
                 Happening::OrphansDie(count) => {
-                    sexton.kernel.zombies += count;
-                    sexton.kernel.notify(libc::CLD_EXITED);
+                    sexton.surroundings.kernel.zombies += count;
+                    sexton.surroundings.kernel.notify(libc::CLD_EXITED);
                 }
-                Happening::CommandExits => sexton.kernel.command_dies(),
-                Happening::CommandStops => sexton.kernel.command_stops(Signal::STOP),
-                Happening::CommandGoesOn => sexton.kernel.command_goes_on(),
-                Happening::Passes(units) => sexton.now += ECHO * units,
+                Happening::CommandExits => sexton.surroundings.kernel.command_dies(),
+                Happening::CommandStops => sexton.surroundings.kernel.command_stops(Signal::STOP),
+                Happening::CommandGoesOn => sexton.surroundings.kernel.command_goes_on(),
+                Happening::Passes(units) => sexton.surroundings.now += ECHO * units,
                 Happening::Turns(count) => for _ in 0..count {
-                    if !sexton.over {
-                        sexton.turn();
+                    if !sexton.surroundings.over {
+                        sexton.take_turn();
                     }
                 },
             }
         }
-        if !sexton.over {
+        if !sexton.surroundings.over {
             sexton.until_all_is_quiet();
         }
         // The sleep and the grace period end, and so does what SIGKILL has to end.
-        while let (false, Some(moment)) = (sexton.over, sexton.machine.wake_at()) {
-            sexton.now = sexton.now.max(moment);
+        while let (false, Some(moment)) = (sexton.surroundings.over, sexton.machine.wake_at()) {
+            sexton.surroundings.now = sexton.surroundings.now.max(moment);
             sexton.until_all_is_quiet();
         }
-        let kernel = &sexton.kernel;
-        if sexton.over {
+        let kernel = &sexton.surroundings.kernel;
+        if sexton.surroundings.over {
             prop_assert!(kernel.command.is_reaped, "sexton left a command that was not dead");
         } else {
             prop_assert!(!kernel.command.is_dead, "sexton missed the command's death");
             prop_assert_eq!((kernel.pending().count(), kernel.zombies, kernel.command.untold.len()), (0, 0, 0));
-            prop_assert_eq!(sexton.fates.len(), kernel.accepted, "some are not accounted for");
-            let begun = sexton.fates.values().any(|(received, fate)| {
+            prop_assert_eq!(sexton.surroundings.fates.len(), kernel.accepted, "some are not accounted for");
+            let begun = sexton.surroundings.fates.values().any(|(received, fate)| {
                 policy.stop_signals.contains(received.signal) && *fate != Fate::Own
             });
             // A stopped command cannot act on the stop signal.
             prop_assert!(!(begun && kernel.command.is_stopped), "sexton left the command stopped");
         }
-        for (received, fate) in sexton.fates.values() {
-            let is_own = received.is_our_own(OWN) || shares_group && !received.is_from_process();
+        for (received, fate) in sexton.surroundings.fates.values() {
+            let is_own = received.is_our_own(OWN)
+                || shares_group && !received.is_from_process()
+                || watches_parent && is_word_of_parent(received);
             let has_good_reason = match fate {
                 Fate::Held => false,
                 Fate::Own | Fate::Forwarded | Fate::Dropped => true,
@@ -415,15 +452,15 @@ proptest! {
                     policy.stop_signals.contains(received.signal)
                         && !(received.signal.is_real_time() && received.is_queued())
                 }
-                Fate::TooLate => sexton.over,
+                Fate::TooLate => sexton.surroundings.over,
             };
             prop_assert!(has_good_reason && is_own == (*fate == Fate::Own), "{received:?} is {fate:?}");
         }
         // Those of one signal arrive in the order in which they were sent.
         for signal in Signal::all() {
-            let of_it = sexton.fates.values().filter(|(received, fate)| received.signal == signal && *fate == Fate::Forwarded);
+            let of_it = sexton.surroundings.fates.values().filter(|(received, fate)| received.signal == signal && *fate == Fate::Forwarded);
             let sent: Vec<u64> = of_it.map(|(received, _)| received.value).collect();
-            let arrived = sexton.forwarded.iter().map(|received| received.value).filter(|value| sent.contains(value));
+            let arrived = sexton.surroundings.forwarded.iter().map(|received| received.value).filter(|value| sent.contains(value));
             prop_assert!(arrived.eq(sent.iter().copied()), "{signal} arrived in another order");
         }
     }

@@ -1,12 +1,13 @@
 //! `--pause`: there is no command, only orphans to reap, as in the container that holds the
 //! namespaces of a pod.
 
-use std::ops::ControlFlow;
+use std::time::Duration;
 
 use log::{info, warn};
 
 use super::hands::What;
-use super::{LOOK_AGAIN, adopt_orphans, watch_parent};
+use super::turn::{BATCH, POLL_INTERVAL};
+use super::{adopt_orphans, watch_parent};
 use crate::config::{Config, Orphans};
 use crate::signal::Signal;
 use crate::sys::{ChangeKind, Inbox, Others, Reaper, Reaping, close_all_but_stderr, leave_working_directory, own_pid};
@@ -37,26 +38,36 @@ pub fn run(config: &Config) -> u8 {
             }
             ending = true;
         }
-        let mut left = reap(config);
-        while left == Reaping::More {
-            left = reap(config);
-        }
+        let left = reap(config);
         // Those that an engine put here are not our children; their end is only seen by looking.
-        if ending && left == Reaping::NoChildren && (own_pid() != 1 || Others::of_us().none_in_namespace()) {
+        if ending && left == Some(Reaping::NoChildren) && (own_pid() != 1 || Others::of_us().none_in_namespace()) {
             return 0;
         }
-        next = inbox.wait(ending.then_some(LOOK_AGAIN)).and_then(|received| match &mut parent {
+        let timeout = match left {
+            // A storm of deaths delays no signal.
+            None => Some(Duration::ZERO),
+            Some(_) => ending.then_some(POLL_INTERVAL),
+        };
+        next = inbox.wait(timeout).and_then(|received| match &mut parent {
             Some((parent, _)) => parent.interpret(received),
             None => Some(received),
         });
     }
 }
 
-fn reap(config: &Config) -> Reaping {
-    Reaper::default().collect(|change| {
-        if config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
-            warn!("reaped orphan {}: it {}", change.pid, What(change.kind));
+/// Reaps a batch of those that are dead. Returns what came after the last of them, none when there may be
+/// more.
+fn reap(config: &Config) -> Option<Reaping> {
+    let mut reaper = Reaper::default();
+    for _ in 0..BATCH {
+        match reaper.look() {
+            Reaping::Change(change) => {
+                if config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
+                    warn!("reaped orphan {}: it {}", change.pid, What(change.kind));
+                }
+            }
+            end => return Some(end),
         }
-        ControlFlow::Continue(())
-    })
+    }
+    None
 }

@@ -1,7 +1,6 @@
 //! Collecting the status of children: dead, stopped, continued.
 
 use std::mem::MaybeUninit;
-use std::ops::ControlFlow;
 
 use nix::errno::Errno;
 
@@ -32,15 +31,15 @@ pub enum ChangeKind {
     Stopped(Signal),
     /// It goes on after a stop.
     Continued,
-    /// It is dead and not reaped yet: told only if asked for ([`Reaper::announces`]).
+    /// It is dead and not reaped yet: told only if asked for ([`Reaper::new`]).
     Dead,
 }
 
-/// How a look for changes ended.
+/// What a look for a change found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaping {
-    /// The batch is at its end, and there may be more.
-    More,
+    /// This child changed.
+    Change(Change),
     /// No child changed since.
     Nothing,
     /// There is no child left.
@@ -49,44 +48,45 @@ pub enum Reaping {
     Refused,
 }
 
-/// Collects the changes of all children, a bounded batch at a time.
+/// Takes the changes of all children, one after the other.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reaper {
-    /// Each death is told twice: as [`ChangeKind::Dead`] while the pid, and the process group of
-    /// that number, are still the child's own, then as what it was, when it is reaped.
-    pub announces: bool,
+    announces: bool,
+    /// This child is dead, was announced, and is not reaped yet.
+    announced: Option<i32>,
 }
 
 impl Reaper {
-    /// So many children at most are collected before signals are looked at again. One takes
-    /// one to three microseconds, and the look two system calls.
-    const BATCH: usize = 128;
-
-    /// Collects at most a batch of changes and hands each to `seen`, as long as that wants more.
-    pub fn collect(self, mut seen: impl FnMut(Change) -> ControlFlow<()>) -> Reaping {
-        for _ in 0..Self::BATCH {
-            match self.next(&mut seen) {
-                Ok(Some(change)) if seen(change).is_break() => break,
-                Ok(Some(_)) => {}
-                Ok(None) => return Reaping::Nothing,
-                Err(Errno::ECHILD) => return Reaping::NoChildren,
-                Err(_) => return Reaping::Refused,
-            }
-        }
-        Reaping::More
+    /// One that, if it `announces`, tells each death twice: as [`ChangeKind::Dead`] while the pid, and
+    /// the process group of that number, are still the child's own, then as what it was, when it is reaped.
+    pub fn new(announces: bool) -> Reaper {
+        Reaper { announces, announced: None }
     }
 
-    fn next(self, seen: &mut impl FnMut(Change) -> ControlFlow<()>) -> Result<Option<Change>, Errno> {
+    /// Takes the next change there is, without waiting for one.
+    pub fn look(&mut self) -> Reaping {
+        match self.next_change() {
+            Ok(Some(change)) => Reaping::Change(change),
+            Ok(None) => Reaping::Nothing,
+            Err(Errno::ECHILD) => Reaping::NoChildren,
+            Err(_) => Reaping::Refused,
+        }
+    }
+
+    fn next_change(&mut self) -> Result<Option<Change>, Errno> {
+        if let Some(pid) = self.announced.take() {
+            return next_change(pid, libc::WNOHANG);
+        }
         if !self.announces {
             return next_change(-1, libc::WNOHANG);
         }
-        match look(libc::WEXITED | libc::WNOWAIT) {
-            Ok(Some(Change { pid, .. })) => {
-                let _ = seen(Change { pid, kind: ChangeKind::Dead });
-                next_change(pid, libc::WNOHANG)
+        match look_at_all(libc::WEXITED | libc::WNOWAIT) {
+            Ok(Some(change)) => {
+                self.announced = Some(change.pid);
+                Ok(Some(change))
             }
             // Not wait4(2), which would reap one that died since without a word.
-            Ok(None) => look(libc::WSTOPPED | libc::WCONTINUED),
+            Ok(None) => look_at_all(libc::WSTOPPED | libc::WCONTINUED),
             // No children, or no waitid(2) here: better without a word than not at all.
             Err(_) => next_change(-1, libc::WNOHANG),
         }
@@ -94,7 +94,7 @@ impl Reaper {
 }
 
 /// The first child with a change of these kinds (waitid(2)).
-fn look(kinds: i32) -> Result<Option<Change>, Errno> {
+fn look_at_all(kinds: i32) -> Result<Option<Change>, Errno> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let flags = kinds | libc::WNOHANG | libc::__WALL;
     // SAFETY: `info` has the size of a siginfo_t.

@@ -64,7 +64,7 @@ impl Inherited {
     }
 
     /// In the child, before exec: gives the command what sexton inherited.
-    pub(super) fn hand_on(self) -> Result<(), Errno> {
+    pub(super) fn restore(self) -> Result<(), Errno> {
         if self.ignores_child_death {
             set_disposition(Signal::CHLD, libc::SIG_IGN)?;
         }

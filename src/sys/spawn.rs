@@ -170,8 +170,8 @@ fn become_command(attempt: &Attempt<'_>) -> Failure {
     }
     if let Some(terminal) = launch.terminal {
         // SAFETY: takes integers. SIGTTOU is still blocked, so we are not stopped by it.
-        let handed_over = Errno::result(unsafe { libc::tcsetpgrp(terminal.raw(), own_pid()) });
-        missed.set(Missed { foreground: handed_over.err(), ..missed.get() });
+        let gave_foreground = Errno::result(unsafe { libc::tcsetpgrp(terminal.raw(), own_pid()) });
+        missed.set(Missed { foreground: gave_foreground.err(), ..missed.get() });
     }
     if launch.die_with_sexton {
         // Not inherited by what the command starts, and undone by the exec of a set-user-ID
@@ -190,7 +190,7 @@ fn become_command(attempt: &Attempt<'_>) -> Failure {
     // From here to the exec ^Z would stop us, and sexton with us, which waits for our exec.
     let at_terminal = launch.terminal.is_some() || launch.new_session || !launch.own_group;
     let swallowed = if at_terminal { swallow_terminal_stops() } else { Ok(()) };
-    if let Err(errno) = swallowed.and_then(|()| launch.inherited.hand_on()) {
+    if let Err(errno) = swallowed.and_then(|()| launch.inherited.restore()) {
         return Failure::Prepare { errno, what: "give it the signal state that sexton was started with" };
     }
     let (errno, candidate) = exec(launch.candidates, launch.args, environment.as_ptr());

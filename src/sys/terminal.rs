@@ -54,7 +54,7 @@ impl Terminal {
     /// # Errors
     ///
     /// The group is gone (tcsetpgrp(3)).
-    pub fn hand_to(&self, group: i32) -> nix::Result<()> {
+    pub fn give_foreground_to(&self, group: i32) -> nix::Result<()> {
         // SIGTTOU is blocked, so this works from the background as well (tcsetpgrp(3)).
         tcsetpgrp(self.descriptor(), Pid::from_raw(group))
     }
