@@ -19,6 +19,8 @@ mod mounts;
 mod orphans;
 mod output;
 mod parent;
+mod pids;
+mod proc;
 mod process;
 mod reap;
 mod signals;
@@ -34,9 +36,10 @@ pub use entry::{Args, Environment, Start, exit, start};
 pub use file::{demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, open, read_at, read_text};
 pub use memory::Allocator;
 pub use mounts::mount_point;
-pub use orphans::{GroupTold, NoProc, Others, Process, Told, process};
+pub use orphans::{GroupTold, Others, Told};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
+pub use proc::{NoProc, Process, process};
 pub use process::{become_subreaper, monotonic_now, own_pid, own_status, process_limit, stack_limit, unix_time};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
 pub use signals::{
@@ -49,5 +52,5 @@ pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};
 #[doc(hidden)]
 pub mod parsers {
     pub use super::cgroup::{cgroup_in, oom_kills};
-    pub use super::orphans::parse_stat;
+    pub use super::proc::parse_stat;
 }

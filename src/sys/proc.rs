@@ -1,0 +1,173 @@
+//! The processes, as `/proc` shows them.
+//!
+//! No allocation: sexton may be reading this because the container is out of memory.
+
+use std::ffi::CStr;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::directory::each_number;
+use super::process::own_pid;
+
+/// A process as `/proc/PID/stat` shows it (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its pid.
+    pub pid: i32,
+    /// Its parent's pid, in our namespace.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// Its session.
+    pub session: i32,
+    /// `R`, `S`, `D`, `T`, `Z`…
+    pub state: u8,
+    /// A thread of the kernel's own: seen only where sexton is the first process of a machine.
+    pub(super) is_kernel: bool,
+    name: [u8; 16],
+    /// When it started: hundredths of a second since boot.
+    pub(super) start: u64,
+}
+
+impl Process {
+    /// The name of its executable, at most 15 bytes of it.
+    pub fn name(&self) -> &[u8] {
+        self.name.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
+    /// One that no kernel showed.
+    #[cfg(test)]
+    pub fn imagined(pid: i32, state: u8, name: &str) -> Process {
+        parse_stat(format!("{pid} ({name}) {} 1 1 1", char::from(state)).as_bytes()).unwrap()
+    }
+
+    /// Whether it is dead, and only its own parent can reap it.
+    pub fn is_zombie(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state == b'T'
+    }
+}
+
+/// `/proc` is missing, unreadable, or shows another PID namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoProc;
+
+/// `PF_KTHREAD` of include/linux/sched.h, among the flags of `/proc/PID/stat`.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
+const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
+
+/// Calls `visit` for each process of `/proc` but the kernel's own threads, in the order of their pids.
+pub(super) fn each_process(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
+    if !shows_our_namespace() {
+        return Err(NoProc);
+    }
+    let seen = each_number(c"/proc", |pid| {
+        if let Some(process) = read_process(pid).filter(|process| !process.is_kernel) {
+            visit(&process);
+        }
+    });
+    seen.map_err(|_| NoProc)
+}
+
+/// A `/proc` of another PID namespace would name other processes by the same numbers.
+fn shows_our_namespace() -> bool {
+    let mut target = [0; 16];
+    // SAFETY: a C string, and a buffer with its size.
+    let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), target.as_mut_ptr().cast(), target.len()) };
+    let pid = |length| std::str::from_utf8(target.get(..length)?).ok()?.parse().ok();
+    usize::try_from(length).is_ok_and(|length| pid(length) == Some(own_pid()))
+}
+
+/// The process with this pid, if there is one and it can be seen.
+pub fn process(pid: i32) -> Option<Process> {
+    read_process(pid).filter(|_| pid > 0 && shows_our_namespace())
+}
+
+/// The pid that was given out last in our namespace: the last word of /proc/loadavg (proc(5)).
+pub(super) fn last_pid() -> Option<i32> {
+    let file = open(c"/proc/loadavg", READ, Mode::empty()).ok()?;
+    let mut text = [0; 128];
+    let length = nix::unistd::read(&file, &mut text).ok()?;
+    std::str::from_utf8(text.get(..length)?).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
+/// Looks at `/proc/PID/stat`; `None` when there is no such process any more.
+pub(super) fn read_process(pid: i32) -> Option<Process> {
+    let mut path = [0; 32];
+    std::io::Write::write_fmt(&mut &mut path[..], format_args!("/proc/{pid}/stat\0")).ok()?;
+    let file = open(CStr::from_bytes_until_nul(&path).ok()?, READ, Mode::empty()).ok()?;
+    let mut stat = [0; 512];
+    let length = nix::unistd::read(&file, &mut stat).ok()?;
+    parse_stat(stat.get(..length)?)
+}
+
+/// `PID (NAME) STATE PPID PGRP …`, where the name may hold anything, parentheses too.
+pub fn parse_stat(stat: &[u8]) -> Option<Process> {
+    let opening = stat.iter().position(|byte| *byte == b'(')?;
+    let closing = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut name = [0; 16];
+    for (to, from) in name.iter_mut().zip(stat.get(opening + 1..closing)?) {
+        *to = *from;
+    }
+    let pid = std::str::from_utf8(stat.get(..opening)?).ok()?.trim().parse().ok()?;
+    let mut fields = stat.get(closing + 1..)?.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
+    let state = *fields.next()?.first()?;
+    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+    let (parent, group, session) = (number()?, number()?, number()?);
+    // Field 9, then field 22: those in between are of no interest here.
+    let flags = fields.nth(2).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0_u32);
+    let is_kernel = flags & KERNEL_THREAD != 0;
+    let start = fields.nth(12).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0);
+    Some(Process { pid, parent, group, session, state, is_kernel, name, start })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_process_whose_name_looks_like_the_rest_of_the_line_is_read_right() {
+        let process = parse_stat(b"42 (a) R 7 (x) S 1 2 3 0 -1 4194560 100").unwrap();
+        assert_eq!((process.pid, process.state, process.parent), (42, b'S', 1));
+        assert_eq!((process.group, process.session), (2, 3));
+        assert_eq!(process.name(), b"a) R 7 (x");
+        let process = parse_stat(b"1 (fifteen--bytes-) Z 0 1 1 0 -1").unwrap();
+        assert_eq!(process.name(), b"fifteen--bytes-");
+        assert!(process.is_zombie());
+    }
+
+    #[test]
+    fn a_thread_of_the_kernels_is_told_from_a_process_with_its_name() {
+        let line = |flags| format!("2 (kthreadd) S 0 0 0 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0");
+        let thread = parse_stat(line(2_129_984).as_bytes()).unwrap();
+        assert!(thread.is_kernel && thread.start == 7, "{thread:?}");
+        let process = parse_stat(line(4_194_560).as_bytes()).unwrap();
+        assert!(!process.is_kernel && process.start == 7, "{process:?}");
+    }
+
+    #[test]
+    fn our_own_process_is_found() {
+        let mut seen = None;
+        each_process(|process| {
+            if process.pid == own_pid() {
+                seen = Some(*process);
+            }
+        })
+        .unwrap();
+        assert_eq!(seen.unwrap().parent, nix::unistd::getppid().as_raw());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_in_the_place_of_a_stat_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse_stat(&bytes);
+        }
+    }
+}
