@@ -15,8 +15,8 @@ use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, GroupTold, NoProc, Others, SendError, Told, die_by, own_pid, send, send_to_group,
-    send_to_orphaned_group,
+    Change, ChangeKind, GroupStop, NoProc, SendError, Sent, die_by, kill_orphans, none_in_namespace, own_pid, send,
+    send_to_group, send_to_orphaned_group, signal_orphans,
 };
 use crate::why::died::{
     Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Rounded, Sender, Unkillable,
@@ -28,8 +28,6 @@ pub(super) struct Hands<'a> {
     pub config: &'a Config,
     pub command: Command,
     pub job: Job,
-    /// The processes that are left when the command is gone.
-    pub others: Others,
     /// What is needed to say why the command died.
     pub evidence: &'a mut Evidence,
     /// How the command ended.
@@ -38,8 +36,8 @@ pub(super) struct Hands<'a> {
     pub over: bool,
     /// The shutdown began with the signal that is being handled.
     pub shutdown_began: bool,
-    /// A stop signal went to the whole process group of the command.
-    pub group_was_told: Option<GroupTold>,
+    /// The stop signal that went to the whole process group of the command.
+    pub group_stop: Option<GroupStop>,
     /// The grace period is over and all that is left is to be killed.
     pub killing: bool,
 }
@@ -82,13 +80,13 @@ impl Hands<'_> {
     /// SIGKILL to what escaped it: it is our child by now, for its parent is dead.
     pub fn kill_again(&mut self) {
         if self.killing {
-            self.kill_others();
+            self.kill_orphans();
         }
     }
 
     /// Whether nobody is left, when there are no children; `None` before the command's end.
     pub fn is_alone(&self) -> Option<bool> {
-        self.ended.map(|_| !self.job.is_init || self.others.none_in_namespace())
+        self.ended.map(|_| !self.job.is_init || none_in_namespace())
     }
 
     /// What a child's change means to the machine.
@@ -157,7 +155,7 @@ impl Hands<'_> {
     /// With `-v`: which processes do not reap their children. No init can do that for them.
     fn tell_zombies(&self) {
         if log_enabled!(Level::Info) {
-            evidence::zombies(self.others, |zombies| {
+            evidence::zombies(|zombies| {
                 info!(event = "zombies", pid = zombies.parent, zombies = zombies.count; "{zombies}");
             });
         }
@@ -167,7 +165,7 @@ impl Hands<'_> {
         match action {
             Action::ShutdownBegins(received) => self.shutdown_begins(received),
             Action::Forward(received) | Action::ForwardStop(received) if self.ended.is_some() => {
-                self.signal_others(&received, None);
+                self.signal_orphans(&received, None);
             }
             Action::Forward(received) => {
                 if self.forward(&received) {
@@ -176,14 +174,14 @@ impl Hands<'_> {
             }
             Action::ForwardStop(received) => {
                 if self.config.group {
-                    self.group_was_told = Some(GroupTold::now(self.command.pid));
+                    self.group_stop = Some(GroupStop::now(self.command.pid));
                 }
                 if self.forward(&received) {
                     self.evidence.forwarded(received, true);
                 }
             }
             Action::StopOrphans(received) => {
-                self.signal_others(&received, self.group_was_told);
+                self.signal_orphans(&received, self.group_stop);
                 if self.config.grace_period.is_none() {
                     info!("without a grace period sexton waits as long as any of them is left");
                 }
@@ -236,14 +234,14 @@ impl Hands<'_> {
     }
 
     /// Sends a signal to all that is left, but for those that had it with the command's group.
-    fn signal_others(&self, received: &Received, spared: Option<GroupTold>) {
+    fn signal_orphans(&self, received: &Received, spared: Option<GroupStop>) {
         let signal = received.signal;
-        match self.others.signal(received, spared) {
-            Ok(Told { refused: Some((pid, errno)), .. }) => {
+        match signal_orphans(received, spared) {
+            Ok(Sent { refused: Some((pid, errno)), .. }) => {
                 warn!("cannot send {signal} to pid {pid}, which {} left: {}", self.command, errno.desc());
             }
-            Ok(Told { sent: 0, .. }) => debug!("nobody is left to be sent {signal}"),
-            Ok(Told { sent, .. }) => info!("sent {signal} to {sent} processes that {} left", self.command),
+            Ok(Sent { count: 0, .. }) => debug!("nobody is left to be sent {signal}"),
+            Ok(Sent { count, .. }) => info!("sent {signal} to {count} processes that {} left", self.command),
             Err(NoProc) if self.job.is_init => {
                 // Without the means to tell one from the other: all that the kernel finds.
                 let _ = send(-1, received);
@@ -294,10 +292,10 @@ impl Hands<'_> {
     /// The command is dead and not reaped yet, so its group is still its own. Each process of the
     /// group gets the stop signal once: now, unless it had it together with the command.
     fn stop_group(&mut self) {
-        if self.group_was_told.is_none()
+        if self.group_stop.is_none()
             && let Some(signal) = self.config.rewrites.apply(Signal::TERM)
         {
-            self.group_was_told = Some(GroupTold::now(self.command.pid));
+            self.group_stop = Some(GroupStop::now(self.command.pid));
             info!("{} is dead: {signal} to the rest of its process group", self.command);
             // Refused where there is nobody left, and that is well.
             let _ = send_to_group(self.command.pid, &by_sexton(signal));
@@ -313,7 +311,7 @@ impl Hands<'_> {
 
     fn kill(&mut self) {
         // Seen before anybody is killed, told only afterwards: a log that is slow delays nothing.
-        let survivors = evidence::alive_besides(self.others, self.command);
+        let survivors = evidence::alive_besides(self.command);
         let waits = self.evidence.waits();
         self.evidence.killed();
         let refused = match self.ended {
@@ -327,7 +325,7 @@ impl Hands<'_> {
             Some(SendError::WithoutValue(_)) | None => None,
         };
         self.over |= refused.is_some();
-        self.kill_others();
+        self.kill_orphans();
         let sender = self.evidence.stop();
         let told = GraceOver {
             command: self.command,
@@ -353,7 +351,7 @@ impl Hands<'_> {
 
     fn tell_unkillable(&self) {
         let command = self.ended.is_none().then_some(self.command);
-        let processes = evidence::alive(self.others, command);
+        let processes = evidence::alive(command);
         let told = Unkillable { command: self.command, processes: processes.as_ref() };
         let name = Name(self.command.name);
         let states = processes.as_ref().map(Processes::states);
@@ -366,9 +364,9 @@ impl Hands<'_> {
     }
 
     /// SIGKILL to all that is left, unless orphans are to be left.
-    fn kill_others(&mut self) {
+    fn kill_orphans(&mut self) {
         self.killing = self.config.orphans != Orphans::Leave;
-        if self.killing && self.others.kill(self.command.pid).is_err() {
+        if self.killing && kill_orphans(self.command.pid).is_err() {
             self.killing = false;
             warn!("there is no usable /proc: processes that {} left may survive", self.command);
         }

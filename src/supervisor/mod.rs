@@ -21,7 +21,7 @@ use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Inbox, Others, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_stderr,
+    Inbox, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_stderr,
     is_one_of_several, leads_session, leave_terminal, leave_working_directory, monotonic_now, own_pid, unblock_stderr,
 };
 use crate::why::died::Command;
@@ -113,12 +113,11 @@ fn stay(config: &Config, started: Started, job: Job, parent: Option<(Parent, boo
         config,
         command,
         job,
-        others: Others::of_us(),
         evidence: &mut evidence,
         ended: None,
         over: false,
         shutdown_began: false,
-        group_was_told: None,
+        group_stop: None,
         killing: false,
     };
     let mut turns = Turns::new(

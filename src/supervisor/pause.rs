@@ -10,7 +10,9 @@ use super::turn::{BATCH, POLL_INTERVAL};
 use super::{adopt_orphans, watch_parent};
 use crate::config::{Config, Orphans};
 use crate::signal::Signal;
-use crate::sys::{ChangeKind, Inbox, Others, Reaper, Reaping, close_all_but_stderr, leave_working_directory, own_pid};
+use crate::sys::{
+    ChangeKind, Inbox, Reaper, Reaping, close_all_but_stderr, leave_working_directory, none_in_namespace, own_pid,
+};
 
 /// Reaps until SIGINT, SIGTERM or another stop signal comes, and then, unless orphans are to be left,
 /// until nobody is left or one more comes. Returns sexton's exit status.
@@ -40,7 +42,7 @@ pub fn run(config: &Config) -> u8 {
         }
         let left = reap(config);
         // Those that an engine put here are not our children; their end is only seen by looking.
-        if ending && left == Some(Reaping::NoChildren) && (own_pid() != 1 || Others::of_us().none_in_namespace()) {
+        if ending && left == Some(Reaping::NoChildren) && (own_pid() != 1 || none_in_namespace()) {
             return 0;
         }
         let timeout = match left {

@@ -36,7 +36,7 @@ pub use entry::{Args, Environment, Start, exit, start};
 pub use file::{demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, open, read_at, read_text};
 pub use memory::Allocator;
 pub use mounts::mount_point;
-pub use orphans::{GroupTold, Others, Told};
+pub use orphans::{GroupStop, Sent, each_living, each_zombie, kill_orphans, none_in_namespace, signal_orphans};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
 pub use proc::{NoProc, Process, process};

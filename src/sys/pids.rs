@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const PIDS: usize = 1 << 22;
 
 /// A set of pids.
-pub(super) struct Marks([AtomicU64; PIDS / 64]);
+pub(super) struct PidSet([AtomicU64; PIDS / 64]);
 
-impl Marks {
-    pub(super) const fn none() -> Marks {
-        Marks([const { AtomicU64::new(0) }; PIDS / 64])
+impl PidSet {
+    pub(super) const fn none() -> PidSet {
+        PidSet([const { AtomicU64::new(0) }; PIDS / 64])
     }
 
     fn word(&self, pid: i32) -> Option<(&AtomicU64, u64)> {
@@ -19,12 +19,12 @@ impl Marks {
         Some((self.0.get(pid / 64)?, 1 << (pid % 64)))
     }
 
-    pub(super) fn has(&self, pid: i32) -> bool {
+    pub(super) fn contains(&self, pid: i32) -> bool {
         self.word(pid).is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     /// Returns whether it is new.
-    pub(super) fn add(&self, pid: i32) -> bool {
+    pub(super) fn insert(&self, pid: i32) -> bool {
         self.word(pid).is_some_and(|(word, bit)| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
     }
 
@@ -47,15 +47,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_hold_every_pid_there_can_be_and_no_other() {
-        static MARKS: Marks = Marks::none();
+    fn a_set_holds_every_pid_there_can_be_and_no_other() {
+        static SET: PidSet = PidSet::none();
         for pid in [0, 1, 63, 64, PIDS as i32 - 1] {
-            assert!(!MARKS.has(pid) && MARKS.add(pid) && !MARKS.add(pid) && MARKS.has(pid), "{pid}");
+            assert!(!SET.contains(pid) && SET.insert(pid) && !SET.insert(pid) && SET.contains(pid), "{pid}");
         }
         for pid in [-1, PIDS as i32, i32::MAX] {
-            assert!(!MARKS.add(pid) && !MARKS.has(pid), "{pid}");
+            assert!(!SET.insert(pid) && !SET.contains(pid), "{pid}");
         }
-        MARKS.clear();
-        assert!(!MARKS.has(64));
+        SET.clear();
+        assert!(!SET.contains(64));
     }
 }

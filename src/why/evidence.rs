@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::died::{Command, OutOfMemory, Processes, Sender, Zombies};
 use crate::signal::{Received, Signal, SignalSet};
-use crate::sys::{Memory, Others, monotonic_now, process};
+use crate::sys::{Memory, each_living, each_zombie, monotonic_now, process};
 
 /// So many forwarded signals are noted. Who dies by one dies at once, so the latest would do; a place
 /// for each of 64 took up a third of all the memory that an idle sexton has for itself.
@@ -135,9 +135,9 @@ fn sender(received: Received) -> Sender {
 }
 
 /// What is alive besides the command; `None` without a usable `/proc`.
-pub fn alive_besides(others: Others, command: Command) -> Option<Processes> {
+pub fn alive_besides(command: Command) -> Option<Processes> {
     let mut alive = Processes::default();
-    let seen = others.visit(|process| {
+    let seen = each_living(|process| {
         if process.pid != command.pid {
             alive.add(process);
         }
@@ -146,13 +146,13 @@ pub fn alive_besides(others: Others, command: Command) -> Option<Processes> {
 }
 
 /// What is alive, the command first; `None` without a usable `/proc`.
-pub fn alive(others: Others, command: Option<Command>) -> Option<Processes> {
+pub fn alive(command: Option<Command>) -> Option<Processes> {
     let mut alive = Processes::default();
     let first = command.and_then(|command| process(command.pid)).filter(|process| !process.is_zombie());
     if let Some(first) = first {
         alive.add(&first);
     }
-    let seen = others.visit(|process| {
+    let seen = each_living(|process| {
         if first.is_none_or(|first| first.pid != process.pid) {
             alive.add(process);
         }
@@ -161,9 +161,9 @@ pub fn alive(others: Others, command: Option<Command>) -> Option<Processes> {
 }
 
 /// Calls `tell` for each process, up to eight of them, that does not reap its children.
-pub fn zombies(others: Others, mut tell: impl FnMut(Zombies)) {
+pub fn zombies(mut tell: impl FnMut(Zombies)) {
     let mut found = [(0, 0_usize); 8];
-    let _ = others.visit_zombies(|zombie| {
+    let _ = each_zombie(|zombie| {
         let is_its = |(parent, count): &&mut (i32, usize)| *parent == zombie.parent || *count == 0;
         if let Some((parent, count)) = found.iter_mut().find(is_its) {
             *parent = zombie.parent;
