@@ -169,6 +169,19 @@ fn once_the_command_runs_sexton_holds_stderr_alone_and_no_directory() {
     }
 }
 
+/// The lowest free number is the next file's: without care that of a file that sexton reads at its start.
+#[test]
+fn where_sexton_has_no_stderr_no_file_of_its_own_stays_open_in_the_place_of_it() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).setup(["close=2"]).probe(["record", "15", "0"]);
+        run.line();
+        harness::wait_until("sexton waits", || harness::is_waiting(run.pid));
+        assert!(!std::fs::exists(format!("/proc/{}/fd/2", run.pid)).unwrap(), "{place:?}");
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(0));
+    }
+}
+
 /// A reader of the command's stdout must not have to wait for sexton.
 #[test]
 fn the_commands_stdout_ends_when_the_command_closes_it() {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::file::{find_line, read_into};
+use super::file::{Opened, read_into};
 use super::mounts::{Mount, find_mount, mount_of_line};
 
 /// The longest path of a cgroup that is looked at.
@@ -27,13 +27,11 @@ enum Version {
 
 impl Cgroup {
     /// The one that limits us for this controller, if it can be seen from here.
-    ///
-    /// To be called when nothing is executed any more ([`find_line`]).
-    pub fn of_us(controller: &str) -> Option<Cgroup> {
+    pub fn of_us(controller: &str, opened: &mut Opened) -> Option<Cgroup> {
         let mut own = Text::EMPTY;
-        let version = find_line(c"/proc/self/cgroup", |line| place(line, controller, &mut own))??;
+        let version = opened.find_line(c"/proc/self/cgroup", |line| place(line, controller, &mut own))??;
         let mut path = Text::EMPTY;
-        let point = find_mount(|mount| locate(version, own.bytes(), &mount, controller, &mut path))?;
+        let point = find_mount(opened, |mount| locate(version, own.bytes(), &mount, controller, &mut path))?;
         Some(Cgroup { path, point, version })
     }
 
@@ -59,13 +57,11 @@ pub struct Memory {
 
 impl Memory {
     /// Our own cgroup's, if it can be seen; the root cgroup of version 2 counts nothing.
-    ///
-    /// To be called when nothing is executed any more ([`find_line`]).
     // Not a part of its caller, nor what it calls a part of it: each path takes a kilobyte of stack.
     #[inline(never)]
-    pub fn of_us() -> Option<Memory> {
-        let cgroup = Cgroup::of_us("memory")?;
-        let oom_kills_before = cgroup.first_oom_kills()?;
+    pub fn of_us(opened: &mut Opened) -> Option<Memory> {
+        let cgroup = Cgroup::of_us("memory", opened)?;
+        let oom_kills_before = cgroup.first_oom_kills(opened)?;
         Some(Memory { cgroup, oom_kills_before })
     }
 
@@ -99,9 +95,9 @@ impl Memory {
 
 impl Cgroup {
     #[inline(never)]
-    fn first_oom_kills(&self) -> Option<u64> {
+    fn first_oom_kills(&self, opened: &mut Opened) -> Option<u64> {
         let counter = file(self.directories().next()?, self.counter())?;
-        find_line(counter.c_str()?, oom_kills)
+        opened.find_line(counter.c_str()?, oom_kills)
     }
 
     fn counter(&self) -> &'static str {

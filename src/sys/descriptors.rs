@@ -4,14 +4,17 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::directory::each_number;
+use super::file::Opened;
 
 const STDERR: u32 = 2;
 
-/// Closes every descriptor but stderr.
+/// Closes every descriptor but stderr, those of `opened` among them.
 ///
 /// A PID 1 that keeps the descriptors it was given keeps pipes and sockets from ever reaching
 /// end of file: the reader of the command's stdout would wait for sexton.
-pub fn close_all_but_stderr() {
+pub fn close_all_but_stderr(opened: Opened) {
+    // Where sexton was given no stderr one of them got its number.
+    opened.leave_all_but(STDERR as i32);
     if close_range(0, STDERR - 1).is_ok() && close_range(STDERR + 1, u32::MAX).is_ok() {
         return;
     }

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -67,35 +67,54 @@ pub(super) fn read_into<'a>(path: &CStr, room: &'a mut [u8]) -> Option<&'a str> 
     std::str::from_utf8(room.get(..length)?).ok()
 }
 
-/// Shows the lines of a file of /proc or /sys to `see` until it has seen what it was looking for,
-/// without an allocation. Lines that are no text, or longer than a page, are left out.
-///
-/// Only for when nothing is executed any more: the descriptor is left to
-/// [`super::close_all_but_stderr`], which closes all of them at once, and to the end of sexton.
-// Not a part of its caller, whose stack would hold the page for longer.
-#[inline(never)]
-pub(super) fn find_line<T>(path: &CStr, mut see: impl FnMut(&str) -> Option<T>) -> Option<T> {
-    let file = ManuallyDrop::new(nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).ok()?);
-    let mut room = [0; 4096];
-    let mut filled = 0;
-    let mut is_too_long = false;
-    loop {
-        let count = nix::unistd::read(&*file, room.get_mut(filled..)?).ok().filter(|count| *count > 0)?;
-        filled += count;
-        let mut rest = room.get(..filled)?;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let (line, after) = rest.split_at(end);
-            rest = after.get(1..)?;
-            let line = std::str::from_utf8(line).ok().filter(|_| !is_too_long);
-            is_too_long = false;
-            if let Some(found) = line.and_then(&mut see) {
-                return Some(found);
-            }
+/// Files that were read and are still open, for [`super::close_all_but_stderr`] to close along with
+/// everything else, which takes no system call of their own. Whoever drops this closes them.
+#[derive(Debug, Default)]
+pub struct Opened([Option<OwnedFd>; 3]);
+
+impl Opened {
+    /// Where the next one goes; once all places are taken the last one's file makes room, and is closed.
+    fn place(&mut self) -> &mut Option<OwnedFd> {
+        let [first, second, last] = &mut self.0;
+        [first, second].into_iter().find(|place| place.is_none()).unwrap_or(last)
+    }
+
+    /// Keeps none open but the one with this number, if it is among them: that one is closed.
+    pub(super) fn leave_all_but(self, number: RawFd) {
+        for file in self.0.into_iter().flatten().filter(|file| file.as_raw_fd() != number) {
+            let _ = file.into_raw_fd();
         }
-        let begun = rest.len();
-        room.copy_within(filled - begun..filled, 0);
-        is_too_long |= begun == room.len();
-        filled = if is_too_long { 0 } else { begun };
+    }
+
+    /// Shows the lines of a file of /proc or /sys to `see` until it has seen what it was looking for,
+    /// without an allocation. Lines that are no text, or longer than a page, are left out.
+    // Not a part of its caller, whose stack would hold the page for longer.
+    #[inline(never)]
+    pub(super) fn find_line<T>(&mut self, path: &CStr, mut see: impl FnMut(&str) -> Option<T>) -> Option<T> {
+        let file =
+            nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        let file = &*self.place().insert(file);
+        let mut room = [0; 4096];
+        let mut filled = 0;
+        let mut is_too_long = false;
+        loop {
+            let count = nix::unistd::read(file, room.get_mut(filled..)?).ok().filter(|count| *count > 0)?;
+            filled += count;
+            let mut rest = room.get(..filled)?;
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let (line, after) = rest.split_at(end);
+                rest = after.get(1..)?;
+                let line = std::str::from_utf8(line).ok().filter(|_| !is_too_long);
+                is_too_long = false;
+                if let Some(found) = line.and_then(&mut see) {
+                    return Some(found);
+                }
+            }
+            let begun = rest.len();
+            room.copy_within(filled - begun..filled, 0);
+            is_too_long |= begun == room.len();
+            filled = if is_too_long { 0 } else { begun };
+        }
     }
 }
 
@@ -130,7 +149,7 @@ mod tests {
         std::fs::write(&path, format!("{}\n{long}line 7\nlast\n", short.join("\n"))).unwrap();
         let name = CString::new(path.as_os_str().as_bytes()).unwrap();
         let mut seen = Vec::new();
-        let found = find_line(&name, |line| {
+        let found = Opened::default().find_line(&name, |line| {
             seen.push(line.to_owned());
             (line == "last").then_some(())
         });
@@ -138,5 +157,33 @@ mod tests {
         assert_eq!(found, Some(()));
         assert_eq!(seen.pop().as_deref(), Some("last"));
         assert_eq!(seen, short);
+    }
+
+    #[test]
+    fn what_is_opened_is_closed_by_whoever_has_it() {
+        let path = std::env::temp_dir().join(format!("sexton-opened-{}", std::process::id()));
+        std::fs::write(&path, "line\n").unwrap();
+        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        // Other tests open and close files in other threads: a number says nothing but with its file.
+        let has = |number| std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|file| file == path);
+        let open = || (0..1024).filter(|number| has(*number)).collect::<Vec<RawFd>>();
+        let mut opened = Opened::default();
+        for count in [1, 2, 3, 3, 3] {
+            assert_eq!(opened.find_line(&name, |line| (line == "line").then_some(())), Some(()));
+            assert_eq!(open().len(), count);
+        }
+        drop(opened);
+        assert_eq!(open(), []);
+        let mut opened = Opened::default();
+        for _ in 0..3 {
+            opened.find_line(&name, |_| None::<()>);
+        }
+        let [first, second, last] = open()[..] else { panic!("{:?}", open()) };
+        opened.leave_all_but(second);
+        assert_eq!(open(), [first, last]);
+        for number in [first, last] {
+            nix::unistd::close(number).unwrap();
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -33,7 +33,9 @@ pub use cgroup::{Cgroup, Memory};
 pub use descriptors::{close_all_but_stderr, leave_working_directory};
 pub use directory::each_name;
 pub use entry::{Args, Environment, Start, exit, start};
-pub use file::{demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, open, read_at, read_text};
+pub use file::{
+    Opened, demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, open, read_at, read_text,
+};
 pub use memory::Allocator;
 pub use mounts::mount_point;
 pub use orphans::{GroupStop, Sent, each_living, each_zombie, kill_orphans, none_in_namespace, signal_orphans};

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::file::find_line;
+use super::file::Opened;
 
 /// One mount that we can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +50,14 @@ impl<'a> Escaped<'a> {
 
 /// Shows the mounts that we can see to `see`, in the order of their mounting, until it has found what
 /// it was looking for; none without /proc.
-pub fn find_mount<T>(mut see: impl FnMut(Mount<'_>) -> Option<T>) -> Option<T> {
-    find_line(c"/proc/self/mountinfo", |line| see(mount_of_line(line)?))
+pub fn find_mount<T>(opened: &mut Opened, mut see: impl FnMut(Mount<'_>) -> Option<T>) -> Option<T> {
+    opened.find_line(c"/proc/self/mountinfo", |line| see(mount_of_line(line)?))
 }
 
 /// Where the file system is mounted that has this absolute path, which has no symbolic links.
 pub fn mount_point(path: &Path) -> Option<PathBuf> {
     let mut innermost = None;
-    find_mount(|mount| {
+    find_mount(&mut Opened::default(), |mount| {
         hold(&mut innermost, mount, path);
         None::<()>
     });

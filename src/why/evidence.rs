@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::died::{Command, OutOfMemory, Processes, Sender, Zombies};
 use crate::signal::{Received, Signal, SignalSet};
-use crate::sys::{Memory, each_living, each_zombie, monotonic_now, process};
+use crate::sys::{Memory, Opened, each_living, each_zombie, monotonic_now, process};
 
 /// So many forwarded signals are noted. Who dies by one dies at once, so the latest would do; a place
 /// for each of 64 took up a third of all the memory that an idle sexton has for itself.
@@ -33,10 +33,10 @@ pub struct Evidence {
 impl Evidence {
     /// Of a command that was started just now.
     #[inline(never)]
-    pub fn new() -> Evidence {
+    pub fn new(opened: &mut Opened) -> Evidence {
         Evidence {
             started: monotonic_now(),
-            memory: Memory::of_us(),
+            memory: Memory::of_us(opened),
             stop: None,
             stop_forwarded: None,
             stops: SignalSet::EMPTY,
@@ -121,12 +121,6 @@ impl Evidence {
     }
 }
 
-impl Default for Evidence {
-    fn default() -> Evidence {
-        Evidence::new()
-    }
-}
-
 /// Who sent this. A sender like kill(1) is gone a moment later: to be asked at once.
 fn sender(received: Received) -> Sender {
     // One outside of our PID namespace comes as 0, and is not to be found in /proc.
@@ -181,7 +175,7 @@ mod tests {
 
     #[test]
     fn of_the_forwarded_signals_the_latest_are_noted_with_the_last_sender_of_each() {
-        let mut evidence = Evidence::new();
+        let mut evidence = Evidence::new(&mut Opened::default());
         let signals: Vec<Signal> = Signal::all().take(NOTED + 1).collect();
         let noted =
             |evidence: &Evidence, signal| evidence.last_forwarded(signal).map(|(sender, _)| sender.received.pid);
