@@ -53,6 +53,52 @@ fn the_stop_signal_is_forwarded_when_the_sleep_is_over_and_not_before() {
     }
 }
 
+/// What is filtered out, because it is meant for sexton itself, is no reason to let a moment pass.
+#[test]
+fn no_flood_of_signals_that_are_not_for_the_command_holds_off_the_sleep_and_the_grace_period() {
+    // Signal 32 stands for the parent's death with -p; of 17 the kernel's own tell of dead orphans.
+    for (options, signal) in [(&["-p", "TERM"][..], "32"), (&[], "17")] {
+        for place in BOTH {
+            let times = ["--pre-stop-sleep", "300ms", "--grace-period", "1s"];
+            let mut run = Sexton::new(place).options(times).options(options).probe(["flood", signal]);
+            run.line();
+            let sent = now();
+            run.send(15);
+            let seen = run.recorded();
+            assert_eq!(seen.signal, 15);
+            assert_between("the forward", seen.at - sent, Duration::from_millis(300));
+            assert_eq!(run.status(), Status::Exited(128 + libc::SIGKILL), "{place:?} {signal}");
+            assert_between("SIGKILL", now() - sent, Duration::from_secs(1));
+        }
+    }
+}
+
+/// As for a container that was paused: sexton does not run before both moments have passed.
+#[test]
+fn a_command_that_is_told_late_has_time_to_stop() {
+    for place in BOTH {
+        let mut run = Sexton::new(place)
+            .options(["--pre-stop-sleep", "100ms", "--grace-period", "1100ms"])
+            .probe(["record", "0", "0"]);
+        run.line();
+        run.send(15);
+        wait_until("sexton took it", || {
+            harness::is_waiting(run.pid) && run.proc_status("ShdPnd") == "0000000000000000"
+        });
+        run.send(libc::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(1500));
+        run.send(libc::SIGCONT);
+        let mut seen = run.recorded();
+        while seen.signal == libc::SIGCONT {
+            seen = run.recorded();
+        }
+        assert_eq!(seen.signal, 15);
+        assert_eq!(run.status(), Status::Exited(128 + libc::SIGKILL));
+        // Both are on the clock: a millisecond for the line that the command wrote meanwhile.
+        assert_between("SIGKILL", now() - seen.at + Duration::from_millis(1), Duration::from_secs(1));
+    }
+}
+
 #[test]
 fn other_signals_are_forwarded_at_once_during_the_sleep() {
     for place in BOTH {

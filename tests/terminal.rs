@@ -2,7 +2,10 @@
 
 mod harness;
 
-use harness::{BOTH, Place, Running, Sexton, Status, Terminal, probe_binary, sexton_binary, wait_until};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use harness::{BOTH, Place, Running, Sexton, Status, Terminal, now, probe_binary, sexton_binary, wait_until};
 
 /// sexton as the leader of a session with a terminal, as `docker run -it` starts it.
 fn on_terminal(place: Place, terminal: &Terminal, command: &[&str]) -> Running {
@@ -285,6 +288,42 @@ fn a_pipeline_shares_the_terminal_and_control_c_reaches_each_process_once() {
         terminal.wait_for("prompt> ");
         leave(&mut terminal, &mut run, shell);
     }
+}
+
+/// What the terminal sends goes to the whole pipeline and is not sexton's to forward; nor does it hold
+/// anything off.
+#[test]
+fn a_terminal_whose_size_never_rests_does_not_hold_off_the_sleep_and_the_grace_period() {
+    let mut terminal = Terminal::open();
+    let mut run = shell_on_terminal(&mut terminal, SHELLS[0]);
+    let probe = probe_binary();
+    let times = "--pre-stop-sleep 300ms --grace-period 1s";
+    terminal.type_keys(&format!("$SEXTON {times} {} ignore 28 15 | cat; echo en''ded\n", probe.display()));
+    terminal.wait_for("ready ");
+    let command: i32 = terminal.wait_for("\r").trim().parse().unwrap();
+    let sexton: i32 = harness::proc_status(command, "PPid").unwrap().parse().unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for rows in (10..60).cycle() {
+                    terminal.resize(rows, 132);
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            });
+        }
+        let sent = now();
+        harness::kill(sexton, 15);
+        wait_until("SIGKILL", || harness::proc_status(sexton, "State").is_none_or(|state| state.starts_with('Z')));
+        let took = now() - sent;
+        over.store(true, Ordering::Relaxed);
+        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
+    });
+    terminal.wait_for("ended");
+    terminal.type_until("\n", "prompt> ");
+    leave(&mut terminal, &mut run, SHELLS[0]);
 }
 
 #[test]

@@ -101,6 +101,8 @@ struct Onlooker {
     insisted: bool,
     /// A stop signal was forwarded, or was to be and a rule of the user dropped it.
     stop_was_sent: bool,
+    /// When that was.
+    told: Option<Duration>,
     /// When the command exited.
     gone: Option<Duration>,
     /// When SIGKILL was sent.
@@ -117,6 +119,7 @@ impl Onlooker {
             first_stop: None,
             insisted: false,
             stop_was_sent: false,
+            told: None,
             gone: None,
             killed: None,
             orphans_told: false,
@@ -195,8 +198,15 @@ impl Seen<'_> {
         self.exit_that_stops().is_some() || self.after.first_stop.is_some_and(slept)
     }
 
+    /// When SIGKILL is due: at the end of the grace period, or later for who was told late.
     fn deadline(&self) -> Option<Duration> {
-        Some(self.started()? + self.policy.grace_period?)
+        Some((self.started()? + self.policy.grace_period?).max(self.time_to_stop().unwrap_or_default()))
+    }
+
+    /// Until when who was told to stop has time for it, whatever happened before.
+    fn time_to_stop(&self) -> Option<Duration> {
+        let left = self.policy.grace_period? - self.policy.pre_stop_sleep;
+        Some(self.after.told? + left.min(LATE_GRACE))
     }
 
     fn deadline_is_over(&self) -> bool {
@@ -217,7 +227,7 @@ impl Seen<'_> {
 type Check = fn(&Seen) -> Option<bool>;
 
 /// The invariants of docs/design.md, in its words and its order.
-const INVARIANTS: [(&str, Check); 24] = [
+const INVARIANTS: [(&str, Check); 25] = [
     ("After the end nothing is done.", |s| s.before.over.then_some(s.actions.is_empty())),
     ("When nobody is left to care for, sexton exits at once.", |s| {
         (s.nobody_left() && !s.before.over).then(|| s.actions == [Action::Exit])
@@ -242,7 +252,7 @@ const INVARIANTS: [(&str, Check); 24] = [
     }),
     ("SIGKILL never comes before the stop signal.", |s| (s.kills() > 0).then_some(s.after.stop_was_sent)),
     ("SIGKILL is sent once.", |s| (s.kills() > 0).then(|| s.kills() == 1 && s.before.killed.is_none())),
-    ("Nothing delays SIGKILL beyond the grace period.", |s| {
+    ("Nothing delays SIGKILL beyond the grace period, but a forwarding that came late.", |s| {
         (s.deadline_is_over() && s.goes_on()).then_some(s.after.killed.is_some())
     }),
     ("Who outlives SIGKILL is left behind only after a while.", |s| {
@@ -282,6 +292,9 @@ const INVARIANTS: [(&str, Check); 24] = [
     }),
     ("No event leads to more than four actions.", |s| Some(s.actions.len() <= 4)),
     ("The stop signal from the same process at once is one request.", |s| s.echo.then_some(s.actions.is_empty())),
+    ("Between the forwarding, late or not, and SIGKILL lies a second, or what the settings leave.", |s| {
+        (s.kills() > 0).then(|| s.time_to_stop().is_some_and(|end| s.after.now >= end))
+    }),
 ];
 
 /// The machine and its onlooker, at one point of a sequence of events.
@@ -299,7 +312,7 @@ struct Key {
     first_stop: Option<Received>,
     flags: [bool; 5],
     /// How long ago the times are that the onlooker remembers.
-    ages: [Option<Duration>; 3],
+    ages: [Option<Duration>; 4],
 }
 
 impl Point {
@@ -324,6 +337,7 @@ impl Point {
             ages: [
                 age(onlooker.first_stop.map(|(_, at)| at), most),
                 age(onlooker.gone, most),
+                age(onlooker.told, most),
                 age(onlooker.killed, KILL_TIMEOUT),
             ],
         }
@@ -370,6 +384,7 @@ impl Point {
             wake_at: machine.wake_at(),
         };
         seen.after.stop_was_sent |= seen.stops() > 0;
+        seen.after.told = seen.after.told.or(seen.after.stop_was_sent.then_some(seen.after.now));
         seen.after.orphans_told |= seen.count(|action| matches!(action, Action::StopOrphans(_))) > 0;
         seen.after.killed = seen.after.killed.or((seen.kills() > 0).then_some(seen.after.now));
         seen.after.over |= seen.has(Action::Exit) || seen.has(Action::Abandon);
@@ -452,6 +467,8 @@ fn longest_time() -> u32 {
 fn policies() -> impl Iterator<Item = Policy> {
     let units = 0..=longest_time();
     let times = units.clone().flat_map(move |sleep| units.clone().map(move |grace| (sleep, grace)));
+    // One that leaves more than the second that who is told late has.
+    let times = times.chain([(1, 13)]);
     times.filter(|(sleep, grace)| *grace == 0 || sleep < grace).flat_map(|(sleep, grace)| {
         [Orphans::Leave, Orphans::Wait, Orphans::Stop].into_iter().flat_map(move |orphans| {
             STOP_REWRITES.map(|stop| {

@@ -28,6 +28,12 @@ pub const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same stop signal from the same process within this time is one request.
 pub const ECHO: Duration = Duration::from_millis(100);
 
+/// So long at least has who is told late to stop before SIGKILL comes, or as long as the policy leaves
+/// between the sleep and the end of the grace period.
+///
+/// A container that was paused wakes up beyond all of its deadlines; its command has heard of none.
+pub const LATE_GRACE: Duration = Duration::from_secs(1);
+
 /// What the shutdown does, fixed from the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -37,7 +43,7 @@ pub struct Policy {
     pub rewrites: Rewrites,
     /// From the stop signal to its forwarding; shorter than the grace period.
     pub pre_stop_sleep: Duration,
-    /// From the stop signal to SIGKILL; `None`: never.
+    /// From the stop signal to SIGKILL, but for [`LATE_GRACE`]; `None`: never.
     pub grace_period: Option<Duration>,
     /// What becomes of the processes that the command leaves.
     pub orphans: Orphans,
@@ -175,7 +181,8 @@ impl Machine {
         }
         let deadline = match self.state {
             State::Running => self.policy.grace_period.map(|grace| now.saturating_add(grace)),
-            State::Sleeping { deadline, .. } | State::Stopping { deadline } => deadline,
+            State::Sleeping { until, deadline, .. } => told(now, until, deadline),
+            State::Stopping { deadline } => deadline,
             State::Killing { .. } | State::Done => return,
         };
         self.state = State::Stopping { deadline };
@@ -187,7 +194,7 @@ impl Machine {
         if let State::Sleeping { until, held, deadline } = self.state
             && now >= until
         {
-            self.state = State::Stopping { deadline };
+            self.state = State::Stopping { deadline: told(now, until, deadline) };
             self.forward_stop(held, act);
         }
         if let State::Stopping { deadline: Some(deadline) } = self.state
@@ -275,6 +282,12 @@ impl Machine {
             State::Sleeping { .. } | State::Killing { .. } | State::Done => {}
         }
     }
+}
+
+/// The deadline of who is told to stop now, and should have been at `until` at the latest.
+fn told(now: Duration, until: Duration, deadline: Option<Duration>) -> Option<Duration> {
+    let deadline = deadline?;
+    Some(deadline.max(now.saturating_add(deadline.saturating_sub(until).min(LATE_GRACE))))
 }
 
 #[cfg(test)]

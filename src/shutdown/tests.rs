@@ -214,9 +214,32 @@ fn a_command_that_is_stopped_after_the_stop_signal_is_continued() {
 fn a_wake_up_that_comes_too_late_makes_up_for_all_that_was_due_in_its_order() {
     let mut machine = Driven::new(5, 25);
     machine.signal(0, TERM);
-    assert_eq!(machine.at(90, Event::Tick), [stop(TERM), Action::Kill]);
+    assert_eq!(machine.at(90, Event::Tick), [stop(TERM)]);
+    // Who was told late has a second.
+    assert_eq!(machine.0.wake_at(), Some(seconds(91)));
+    assert_eq!(machine.at(190, Event::Tick), [Action::Kill]);
     // The time that SIGKILL gets counts from when it was sent.
-    assert_eq!(machine.0.wake_at(), Some(seconds(92)));
+    assert_eq!(machine.0.wake_at(), Some(seconds(192)));
+}
+
+#[test]
+fn a_forwarding_that_came_late_leaves_a_second_or_what_the_settings_leave() {
+    let half_a_second = Duration::from_millis(500);
+    for (grace, at, deadline) in [
+        // In time, and late by so little that there is more than a second left.
+        (seconds(25), seconds(5), seconds(25)),
+        (seconds(25), seconds(23), seconds(25)),
+        (seconds(25), seconds(24) + half_a_second, seconds(25) + half_a_second),
+        (seconds(25), seconds(90), seconds(91)),
+        // The settings leave less.
+        (seconds(5) + half_a_second, seconds(5), seconds(5) + half_a_second),
+        (seconds(5) + half_a_second, seconds(90), seconds(90) + half_a_second),
+    ] {
+        let mut machine = Machine::new(Policy { grace_period: Some(grace), ..policy(5, 0) });
+        machine.handle(Event::Signal(from_somebody(TERM)), Duration::ZERO, &mut |_| {});
+        machine.handle(Event::Tick, at, &mut |_| {});
+        assert_eq!(machine.wake_at(), Some(deadline), "{grace:?}, asked at {at:?}");
+    }
 }
 
 #[test]

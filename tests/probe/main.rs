@@ -43,6 +43,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "server" => command::server(command::number(rest, 0)),
         "storm" => storm::storm(rest),
         "starve" => storm::starve(),
+        "flood" => storm::flood(rest),
         "sleepers" => command::sleepers(command::number(rest, 0)),
         "bomb" => command::bomb(command::number(rest, 0)),
         "eat" => command::eat(),
@@ -53,7 +54,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned server storm starve sleepers bomb eat eaten-child hoard accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned server storm starve flood sleepers bomb eat eaten-child hoard accept calls setuid"
             );
             99
         }

@@ -92,3 +92,41 @@ fn stop_and_go_on() {
     }
     unsafe { libc::raise(libc::SIGSTOP) };
 }
+
+/// So many processes send at once: one alone would leave sexton a moment in which nothing comes.
+const SENDERS: usize = 3;
+
+/// `flood N`: has sexton, its parent, sent signal N without an end; for 17 its orphans die one after the
+/// other. Says `ready`, and a line as `record` does for each SIGTERM.
+pub fn flood(args: &[OsString]) -> i32 {
+    raw::set_mask(u64::MAX);
+    let sexton = unsafe { libc::getppid() };
+    let signal = crate::command::number(args, 0);
+    for _ in 0..SENDERS {
+        if unsafe { libc::fork() } == 0 {
+            // Who is left over must not outlive the test.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            loop {
+                if signal == libc::SIGCHLD {
+                    leave_a_dead_orphan();
+                } else if unsafe { libc::kill(sexton, signal) } != 0 {
+                    end();
+                }
+            }
+        }
+    }
+    crate::command::record(&[])
+}
+
+fn leave_a_dead_orphan() {
+    match unsafe { libc::fork() } {
+        0 => {
+            if unsafe { libc::fork() } >= 0 {
+                end();
+            }
+        }
+        child => unsafe {
+            libc::waitpid(child, std::ptr::null_mut(), 0);
+        },
+    }
+}
