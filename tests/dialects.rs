@@ -72,8 +72,8 @@ fn listed() -> BTreeMap<(String, String), Difference> {
     rows
 }
 
-/// Looks at each case with the peer, with sexton under the peer's name, and with `--dialect`.
-fn compare(dialect: &str, cases: Vec<Case>) {
+/// Looks at each case with the peer, with sexton under the name of the dialect, and with `--dialect`.
+fn compare(dialect: &str, peer: &str, cases: Vec<Case>) {
     let listed = listed();
     let renamed = Renamed::as_name(dialect);
     let mut names = BTreeSet::new();
@@ -89,7 +89,7 @@ fn compare(dialect: &str, cases: Vec<Case>) {
                 environment: Vec::new(),
                 setup: Vec::new(),
             };
-            let peer = look(&program(peer_binary(dialect), &[]));
+            let peer = look(&program(peer_binary(peer), &[]));
             let sexton = look(&program(renamed.binary.display().to_string(), &[]));
             let by_option = look(&program(sexton_binary().display().to_string(), &["--dialect", dialect]));
             if sexton != by_option {
@@ -119,17 +119,22 @@ fn compare(dialect: &str, cases: Vec<Case>) {
 
 #[test]
 fn as_tini_sexton_does_what_tini_does() {
-    compare("tini", cases::tini());
+    compare("tini", "tini", cases::tini());
 }
 
 #[test]
 fn as_dumb_init_sexton_does_what_dumb_init_does() {
-    compare("dumb-init", cases::dumb_init());
+    compare("dumb-init", "dumb-init", cases::dumb_init());
 }
 
 #[test]
 fn as_catatonit_sexton_does_what_catatonit_does() {
-    compare("catatonit", cases::catatonit());
+    compare("catatonit", "catatonit", cases::catatonit());
+}
+
+#[test]
+fn as_podman_init_sexton_does_what_catatonit_does_but_for_a_command_that_cannot_be_started() {
+    compare("podman-init", "catatonit", cases::podman_init());
 }
 
 const DIALECTS: [&str; 3] = ["tini", "dumb-init", "catatonit"];
@@ -167,6 +172,7 @@ fn dialect_must_name_one_and_come_first() {
         (&["--dialect"], 125, "--dialect: \"\" is none"),
         (&["-g", "--dialect", "tini", "true"], 125, "--dialect comes before"),
         (&["--dialect", "tini", "--dialect", "tini", "true"], 1, "--dialect comes before"),
+        (&["--dialect", "podman-init", "nosuchcommand"], 127, "cannot execute nosuchcommand: "),
         (&["--dialect=dumb-init", "-g", "true"], 1, "there is no option -g"),
         (&["--dialect=tini"], 1, "there is no command"),
     ];

@@ -1,4 +1,8 @@
 //! catatonit 0.2, which podman starts as `podman-init` for `podman run --init`.
+//!
+//! catatonit itself says with 1 that the command is not there or cannot be executed. podman documents
+//! 127 and 126 for that (podman-run(1), "Exit Status"), and gives them when it starts the command
+//! itself: so does sexton under the name that podman has for its init.
 
 use log::LevelFilter;
 
@@ -6,7 +10,23 @@ use super::Dialect;
 use crate::config::{Config, Statuses};
 
 /// catatonit's command line.
-pub(super) static CATATONIT: Dialect = Dialect {
+pub(super) static CATATONIT: Dialect = COMMON;
+
+/// The same in podman's hands.
+pub(super) static PODMAN_INIT: Dialect = Dialect {
+    name: "podman-init",
+    after_help: "\
+Environment variables, besides those above:
+  CATATONIT_DEBUG  tells each signal, whatever the value
+
+Exit status, as podman documents it:
+  the command's own, or 128 + N when signal N killed it
+  127 it was not found, 126 it could not be executed, 1 anything else",
+    statuses: Statuses { failed: 1, cannot_execute: 126, not_found: 127 },
+    ..COMMON
+};
+
+const COMMON: Dialect = Dialect {
     name: "catatonit",
     about: concat!(
         "catatonit (sexton ",

@@ -19,7 +19,8 @@ fn the_last_part_of_the_name_or_the_first_option_chooses() {
         (&["/sbin/docker-init", "--"][..], "tini"),
         (&["tini-static"], "tini"),
         (&["./a/../dumb-init"], "dumb-init"),
-        (&["/run/podman-init"], "catatonit"),
+        (&["/run/podman-init"], "podman-init"),
+        (&["/usr/bin/catatonit"], "catatonit"),
         (&["/dumb-init/init"], "sexton"),
         (&["tini/"], "sexton"),
         (&[], "sexton"),
@@ -33,7 +34,7 @@ fn the_last_part_of_the_name_or_the_first_option_chooses() {
 
 #[test]
 fn every_dialect_has_a_help_and_no_option_twice() {
-    for name in ["native", "tini", "dumb-init", "catatonit"] {
+    for name in ["native", "tini", "dumb-init", "catatonit", "podman-init"] {
         for option in ["-h", "--help"] {
             let args = Args::from_strings(["sexton", "--dialect", name, option]);
             match parse(args, Environment::from_strings([""])).request {
@@ -125,6 +126,8 @@ fn sextons_own_long_options_work_under_every_name() {
 
 #[test]
 fn a_pause_of_catatonit_takes_no_notice_of_a_command() {
-    let config = config(&["catatonit", "-P", "true"], &[]);
-    assert!(config.pause && config.command.is_empty() && config.warnings.len() == 1);
+    for name in ["catatonit", "podman-init"] {
+        let config = config(&[name, "-P", "true"], &[]);
+        assert!(config.pause && config.command.is_empty() && config.warnings.len() == 1);
+    }
 }

@@ -142,7 +142,8 @@ fn by_name(name: &[u8]) -> Option<&'static Dialect> {
         b"native" | b"sexton" => Some(&native::NATIVE),
         b"tini" | b"tini-static" | b"docker-init" => Some(&tini::TINI),
         b"dumb-init" => Some(&dumb_init::DUMB_INIT),
-        b"catatonit" | b"podman-init" => Some(&catatonit::CATATONIT),
+        b"catatonit" => Some(&catatonit::CATATONIT),
+        b"podman-init" => Some(&catatonit::PODMAN_INIT),
         _ => None,
     }
 }

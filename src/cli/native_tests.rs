@@ -3,13 +3,13 @@ use std::time::Duration;
 use log::LevelFilter;
 use proptest::prelude::*;
 
-use super::super::{catatonit::CATATONIT, dumb_init::DUMB_INIT, tini::TINI};
+use super::super::{catatonit::CATATONIT, catatonit::PODMAN_INIT, dumb_init::DUMB_INIT, tini::TINI};
 use super::*;
 use crate::cli::settings::duration;
 use crate::config::LogFormat;
 use crate::signal::{Signal, SignalSet};
 
-static DIALECTS: [&Dialect; 4] = [&NATIVE, &TINI, &DUMB_INIT, &CATATONIT];
+static DIALECTS: [&Dialect; 5] = [&NATIVE, &TINI, &DUMB_INIT, &CATATONIT, &PODMAN_INIT];
 
 fn parse(args: Args, environment: Environment) -> Result<Request, UsageError> {
     parse_as(&NATIVE, args, environment)

@@ -201,3 +201,19 @@ pub fn catatonit() -> Vec<Case> {
     ]);
     cases
 }
+
+/// As podman calls it: what its exit statuses depend on.
+pub fn podman_init() -> Vec<Case> {
+    vec![
+        both("exit-7", ends(&["--", "PROBE", "exit", "7"])),
+        both("killed-by-term", ends(&["--", "PROBE", "die", "15"])),
+        both("not-found", tells(&["--", "nosuchcommand"])),
+        both("path-not-found", tells(&["--", "/no/such/command"])),
+        both("not-executable", tells(&["--", "/etc/passwd"])),
+        both("directory", tells(&["--", "/etc"])),
+        both("no-command", tells(&["--"])),
+        both("unknown-long-option", tells(&["--no-such-option", "PROBE", "exit", "0"])),
+        both("group", forwards_to_group(&["-g", "--"])),
+        both("pauses-until-term", pauses(&["-P"], &["1", "15"])),
+    ]
+}
