@@ -58,6 +58,8 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// What was odd, though no reason to refuse: said before the command starts.
     pub warnings: Vec<String>,
+    /// The command stands where a path for the termination log may have been meant.
+    pub may_be_termination_log: bool,
 }
 
 impl Config {
@@ -87,6 +89,7 @@ impl Config {
             log_format: LogFormat::Text,
             log_level: log::LevelFilter::Warn,
             warnings: Vec::new(),
+            may_be_termination_log: false,
         }
     }
 }

@@ -31,6 +31,7 @@ pub mod cli;
 pub mod config;
 pub mod exit_status;
 pub mod launch;
+pub mod meant;
 pub mod report;
 pub mod shutdown;
 pub mod signal;

@@ -128,7 +128,7 @@ fn choose(args: Args) -> Result<(&'static Dialect, Args), UsageError> {
         let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         return Ok((by_name(name).unwrap_or(&native::NATIVE), args));
     };
-    match by_name(name) {
+    match by_name(settings::without_blanks(name)) {
         Some(dialect) => Ok((dialect, rest)),
         None => {
             Err(UsageError(format!("--dialect: {} is none; give native, tini, dumb-init or catatonit", quoted(name))))

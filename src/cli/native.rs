@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, Command};
 use super::settings::{self, Given, Kind, Setting};
 use super::{Dialect, Request, UsageError};
 use crate::config::{Config, Statuses};
+use crate::meant;
 use crate::report::Printable;
 use crate::sys::{Args, Environment};
 
@@ -126,6 +127,9 @@ fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Op
     // The command is the end of our own arguments, whose memory exec can use as it is.
     let operands = matches.get_many::<OsString>("COMMAND").map_or(0, |operands| operands.len());
     let mut config = Config { command: args.from(args.len() - operands), ..defaults.clone() };
+    let before = args.from((args.len() - operands).saturating_sub(1)).first();
+    let is_path = config.command.first().is_some_and(|name| name.to_bytes().starts_with(b"/"));
+    config.may_be_termination_log = is_path && before == Some(c"--termination-log");
     let mut given = Given::default();
     for setting in dialect.settings() {
         if let Some(values) = option_values(&matches, setting) {
@@ -159,10 +163,7 @@ fn sentence(dialect: &Dialect, error: &clap::Error) -> UsageError {
     };
     let option = context(ContextKind::InvalidArg).unwrap_or("an option");
     let what = match error.kind() {
-        ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {
-            Some(suggestion) => format!("there is no option {option}; did you mean {suggestion}?"),
-            None => format!("there is no option {option}; {name} --help lists them all"),
-        },
+        ErrorKind::UnknownArgument => format!("there is no option {option}; {}", instead(dialect, option)),
         ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
             format!("{option} needs a value; {name} --help says which")
         }
@@ -171,6 +172,20 @@ fn sentence(dialect: &Dialect, error: &clap::Error) -> UsageError {
         kind => format!("{option}: {kind}; {name} --help lists all options"),
     };
     UsageError(Printable(what.as_bytes()).to_string())
+}
+
+/// What to give in the place of an unknown option.
+fn instead(dialect: &Dialect, option: &str) -> String {
+    let others = ["verbose", "quiet", "help", "version", "license", "dialect"];
+    let known = dialect.settings().map(|setting| setting.long).chain(others);
+    let long = option.strip_prefix("--").map(|rest| rest.trim_start_matches('-'));
+    if matches!(long, Some("log" | "log-level" | "loglevel")) {
+        return "--verbose and --quiet, or SEXTON_LOG, say how much is told".to_owned();
+    }
+    match long.and_then(|typed| meant::one_of(typed, known)) {
+        Some(meant) => format!("did you mean --{meant}?"),
+        None => format!("{} --help lists them all", dialect.name),
+    }
 }
 
 fn command_line(dialect: &Dialect) -> Command {

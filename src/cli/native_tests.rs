@@ -88,7 +88,7 @@ fn durations_are_seconds_or_have_units() {
         assert_eq!(config(&["x"], &[&format!("SEXTON_GRACE_PERIOD={text}")]).grace_period, expected, "{text}");
     }
     for text in
-        ["x", "-1", "1.5.5", "30 parsecs", "s", "99999999999999999999", "99999999999999999999s", " ", "1e3", "+3"]
+        ["x", "-1", "1.5.5", "30 parsecs", "s", "99999999999999999999", "99999999999999999999s", "", "1e3", "+3"]
     {
         let sentence = error(&["--pre-stop-sleep", text, "x"], &[]);
         assert!(sentence.starts_with(&format!("--pre-stop-sleep: {text:?} is no duration")), "{sentence}");
@@ -255,22 +255,152 @@ fn a_variable_that_is_empty_counts_as_unset() {
     assert_eq!(config(&["x"], &["SEXTON_LOG="]).log_level, LevelFilter::Warn);
 }
 
+/// What the files leave around a value.
+const BLANKS: [&str; 6] = [" ", "\t", "\r", "\n", "\r\n", " \t\r\n "];
+
+/// Every option with a value that it takes, and one that makes a difference.
+fn every_value() -> impl Iterator<Item = (&'static settings::Setting, &'static str)> {
+    settings::SETTINGS.iter().map(|setting| {
+        let value = match setting.value {
+            "DURATION" => "8s",
+            "SIGNAL" => "INT",
+            "POLICY" => "stop",
+            "FROM:TO" => "HUP:QUIT",
+            "CODE" => "143",
+            "FORMAT" => "json",
+            "PATH" => "/run/end",
+            "" => "yes",
+            other => panic!("{other}: give a value for it"),
+        };
+        (setting, value)
+    })
+}
+
+fn shown(args: &[&str], environment: &[&str]) -> String {
+    let config = Config { command: Args::from_strings([""; 0]), ..config(args, environment) };
+    format!("{config:?}")
+}
+
 #[test]
-fn an_unknown_variable_is_a_warning_with_the_nearest_name() {
-    for (given, nearest) in [
-        ("SEXTON_GRACE", "SEXTON_GRACE_PERIOD"),
-        ("SEXTON_STOP_SIGNAL", "SEXTON_STOP_SIGNALS"),
-        ("SEXTON_PRESTOP_SLEEP", "SEXTON_PRE_STOP_SLEEP"),
-        ("SEXTON_LOGS", "SEXTON_LOG"),
-    ] {
-        let warnings = config(&["x"], &[&format!("{given}=1")]).warnings;
-        assert_eq!(warnings, [format!("the variable {given} means nothing to sexton; did you mean {nearest}?")]);
+fn blanks_and_a_line_end_around_a_value_do_not_matter_whatever_it_is_for() {
+    for (setting, value) in every_value() {
+        let command = if setting.long == "pause" { &[][..] } else { &["x"] };
+        let by_option = |value: &str| {
+            let option = format!("--{}={value}", setting.long);
+            shown(&[&[option.as_str()], command].concat(), &[])
+        };
+        let by_variable = |value: &str| shown(command, &[&format!("{}={value}", setting.variable)]);
+        for (before, after) in BLANKS.iter().flat_map(|blanks| [(blanks, &""), (&"", blanks), (blanks, blanks)]) {
+            let around = format!("{before}{value}{after}");
+            assert_eq!(by_variable(&around), by_variable(value), "{}={around:?}", setting.variable);
+            if setting.kind != Kind::Switch {
+                assert_eq!(by_option(&around), by_option(value), "--{}={around:?}", setting.long);
+            }
+        }
+        if command == ["x"] {
+            assert_eq!(by_variable(" \r\n"), by_variable(""), "{}: nothing but blanks is nothing", setting.variable);
+            assert_ne!(by_variable(value), by_variable(""), "{}: it makes a difference", setting.variable);
+        }
     }
-    let far = config(&["x"], &["SEXTON_HOME=1"]).warnings;
-    assert!(
-        far[0].starts_with("the variable SEXTON_HOME means nothing to sexton; the nearest that does is SEXTON_"),
-        "{far:?}"
-    );
+    assert_eq!(config(&["x"], &["SEXTON_LOG= info\r"]).log_level, LevelFilter::Info);
+    assert_eq!(config(&["x"], &["SEXTON_LOG=\r\n"]).log_level, LevelFilter::Warn);
+}
+
+#[test]
+fn blanks_behind_the_commas_of_a_list_do_not_matter() {
+    for (with, without) in [
+        ("SEXTON_STOP_SIGNALS=INT, QUIT\r", "SEXTON_STOP_SIGNALS=INT,QUIT"),
+        ("SEXTON_STOP_SIGNALS= INT ,\tQUIT", "SEXTON_STOP_SIGNALS=INT,QUIT"),
+        ("SEXTON_REWRITE=HUP:QUIT, TERM:INT ", "SEXTON_REWRITE=HUP:QUIT,TERM:INT"),
+        ("SEXTON_EXPECT_EXIT=143, 7", "SEXTON_EXPECT_EXIT=143,7"),
+    ] {
+        assert_eq!(shown(&["x"], &[with]), shown(&["x"], &[without]), "{with:?}");
+    }
+    assert!(error(&["x"], &["SEXTON_STOP_SIGNALS=INT, "]).contains("\"\" is no signal"));
+}
+
+#[test]
+fn quotes_around_a_value_are_refused_whatever_it_is_for() {
+    let rest = "has quotes around it, which nobody took away (docker run --env-file keeps them); write it without";
+    let variables = every_value().map(|(setting, value)| (setting.variable, value));
+    for (variable, value) in variables.chain([("SEXTON_LOG", "info")]) {
+        for quoted in [format!("\"{value}\""), format!("'{value}'"), format!("“{value}”"), "\"\"".into()] {
+            assert_eq!(
+                error(&["x"], &[&format!("{variable}={quoted}\r")]),
+                format!("{variable}: {quoted} {rest}"),
+                "{variable}"
+            );
+        }
+    }
+    for (setting, value) in every_value().filter(|(setting, _)| setting.kind != Kind::Switch) {
+        let long = setting.long;
+        assert_eq!(error(&[&format!("--{long}=\"{value}\""), "x"], &[]), format!("--{long}: \"{value}\" {rest}"));
+    }
+    for list in ["\"INT,QUIT\"", "\"INT\",\"QUIT\"", "INT, \"QUIT\"", "'INT',QUIT"] {
+        let sentence = error(&["x"], &[&format!("SEXTON_STOP_SIGNALS={list}")]);
+        assert!(sentence.ends_with(rest), "{list}: {sentence}");
+    }
+    // Half of a pair may be meant: a file may be called so.
+    assert_eq!(config(&["--termination-log=/a\"", "x"], &[]).termination_log.as_deref(), Some(c"/a\""));
+}
+
+/// The suggestions themselves: tests/usage.rs.
+#[test]
+fn an_unknown_variable_is_a_warning() {
+    assert_eq!(config(&["x"], &["SEXTON_HOME=1"]).warnings, ["the variable SEXTON_HOME means nothing to sexton"]);
+    assert_eq!(config(&["x"], &["SEXTON_=1"]).warnings, ["the variable SEXTON_ means nothing to sexton"]);
+    let forged = config(&["x"], &["SEXTON_\n\u{7}=1"]).warnings;
+    assert_eq!(forged, ["the variable SEXTON_\\n\\u{7} means nothing to sexton"]);
+}
+
+#[test]
+fn what_kubernetes_sets_for_a_service_of_our_name_is_no_mistake() {
+    for service in ["SEXTON", "SEXTON_API", "SEXTON_API_2", "SEXTON_PORT", "SEXTON_LOG"] {
+        for made in [
+            "SERVICE_HOST",
+            "SERVICE_PORT",
+            "SERVICE_PORT_HTTP",
+            "SERVICE_PORT_HTTP_ALT",
+            "SERVICE_PORT_80",
+            "PORT",
+            "PORT_80_TCP",
+            "PORT_80_TCP_PROTO",
+            "PORT_80_TCP_PORT",
+            "PORT_80_TCP_ADDR",
+            "PORT_53_UDP",
+            "PORT_53_UDP_ADDR",
+            "PORT_65535_SCTP_PROTO",
+        ] {
+            let variable = format!("{service}_{made}=x");
+            assert_eq!(config(&["x"], &[&variable]).warnings, [""; 0], "{variable}");
+        }
+    }
+    for none in
+        ["SERVICE", "HOST", "PORTS", "PORT_80", "PORT_X_TCP", "PORT_80_HTTP", "PORT_80_TCP_NAME", "PORT_65536_TCP"]
+    {
+        assert_eq!(config(&["x"], &[&format!("SEXTON_{none}=x")]).warnings.len(), 1, "{none}");
+    }
+}
+
+#[test]
+fn a_path_behind_the_termination_log_is_the_command_and_doubted() {
+    let doubted = |args: &[&str]| config(args, &[]).may_be_termination_log;
+    assert!(doubted(&["--termination-log", "/tmp/x", "server"]));
+    assert!(doubted(&["-g", "--termination-log", "/tmp/x"]));
+    for args in [
+        &["/tmp/x"][..],
+        &["--termination-log", "server"],
+        &["--termination-log", "./server"],
+        &["--termination-log", "--", "/tmp/x"],
+        &["--termination-log=/a", "/tmp/x"],
+        &["--termination-log", "-g", "/tmp/x"],
+    ] {
+        assert!(!doubted(args), "{args:?}");
+    }
+    // Before the dashes behind its name are dropped.
+    let args = Args::from_strings(["tini", "--termination-log", "/tmp/x", "--", "server"]);
+    let parsed = parse_as(&TINI, args, Environment::from_strings([""]));
+    assert!(matches!(&parsed, Ok(Request::Run(config)) if config.may_be_termination_log), "{parsed:?}");
 }
 
 #[test]

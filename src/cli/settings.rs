@@ -9,6 +9,8 @@ use log::LevelFilter;
 
 use super::{UsageError, quoted};
 use crate::config::{Config, LogFormat, Orphans};
+use crate::meant;
+use crate::report::Printable;
 use crate::signal::{Signal, SignalSet};
 use crate::sys::Environment;
 
@@ -336,29 +338,53 @@ impl Setting {
     /// Takes over what the variable holds. An empty one counts as unset: Compose files and
     /// manifests set variables to nothing when they mean none.
     fn apply_variable(&self, config: &mut Config, value: &[u8]) -> Result<bool, UsageError> {
+        let source = Source::Variable(self.variable);
+        let value = bare(value, source)?;
         if value.is_empty() {
             return Ok(false);
         }
-        let source = Source::Variable(self.variable);
         match self.kind {
             Kind::List => {
-                let values: Vec<&[u8]> = value.split(|byte| *byte == b',').collect();
+                let values: Vec<&[u8]> = value.as_bytes().split(|byte| *byte == b',').collect();
                 self.apply(config, &values, source)?;
             }
-            Kind::Value | Kind::Optional(_) | Kind::Switch => self.apply(config, &[value], source)?,
+            Kind::Value | Kind::Optional(_) | Kind::Switch => self.apply(config, &[value.as_bytes()], source)?,
         }
         Ok(true)
     }
 
     fn apply(&self, config: &mut Config, values: &[&[u8]], source: Source) -> Result<(), UsageError> {
-        let text = |value: &&[u8]| match std::str::from_utf8(value) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(UsageError(format!("{source}: {} is not valid UTF-8", quoted(value)))),
-        };
-        let values = values.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let values = values.iter().map(|value| bare(value, source)).collect::<Result<Vec<_>, _>>()?;
         (self.apply)(config, &values).map_err(|what| UsageError(format!("{source}: {what}")))
     }
+}
+
+/// A value without the blanks and the line end around it, which come along from files: of a line of
+/// `docker run --env-file` all that stands behind the `=` is the value.
+fn bare(value: &[u8], source: Source) -> Result<&str, UsageError> {
+    let text = std::str::from_utf8(without_blanks(value))
+        .map_err(|_| UsageError(format!("{source}: {} is not valid UTF-8", quoted(value))))?;
+    if text.len() > 1 && text.starts_with(is_quote) && text.ends_with(is_quote) {
+        let text = Printable(text.as_bytes());
+        return Err(UsageError(format!(
+            "{source}: {text} has quotes around it, which nobody took away (docker run --env-file keeps them); write \
+             it without"
+        )));
+    }
+    Ok(text)
+}
+
+/// What is left between blanks and line ends.
+pub(super) fn without_blanks(value: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let start = value.iter().position(|byte| !is_blank(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
+    value.get(start..end).unwrap_or_default()
+}
+
+/// Those of shells and files, and those that pages and word processors make of them.
+fn is_quote(character: char) -> bool {
+    matches!(character, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’')
 }
 
 /// The names under which the two times that depend on each other were given.
@@ -393,7 +419,7 @@ pub(super) fn apply_environment(
             continue;
         }
         let Some(setting) = SETTINGS.iter().find(|setting| setting.variable.as_bytes() == name) else {
-            config.warnings.push(unknown_variable(name));
+            config.warnings.extend(unknown_variable(name));
             continue;
         };
         // Of a name that is there twice the first one counts, as for getenv(3).
@@ -439,33 +465,51 @@ pub(super) fn log_level(
         (false, 2) => return Ok(LevelFilter::Debug),
         (false, _) => return Ok(LevelFilter::Trace),
     }
-    match environment.get(LOG_VARIABLE) {
-        None | Some(b"") => Ok(level.unwrap_or(LevelFilter::Warn)),
-        Some(value) => std::str::from_utf8(value).ok().and_then(|level| level.parse().ok()).ok_or_else(|| {
-            let value = quoted(value);
-            UsageError(format!("{LOG_VARIABLE}: {value} is no level; give off, error, warn, info, debug or trace"))
+    match bare(environment.get(LOG_VARIABLE).unwrap_or_default(), Source::Variable(LOG_VARIABLE))? {
+        "" => Ok(level.unwrap_or(LevelFilter::Warn)),
+        value => value.parse().map_err(|_| {
+            UsageError(format!("{LOG_VARIABLE}: {value:?} is no level; give off, error, warn, info, debug or trace"))
         }),
     }
 }
 
-fn unknown_variable(name: &[u8]) -> String {
-    let own = |name| str::strip_prefix(name, PREFIX).unwrap_or(name);
+/// What is wrong with a variable that begins like ours and is none; nothing if somebody else made it.
+fn unknown_variable(name: &[u8]) -> Option<String> {
     let shown = String::from_utf8_lossy(name);
+    let own = shown.strip_prefix(PREFIX)?;
+    if is_of_a_service(own) || own == "VERSION" {
+        return None;
+    }
     let known = SETTINGS.iter().map(|setting| setting.variable).chain([LOG_VARIABLE]);
-    let nearest = known
-        // Jaro-Winkler favours a common beginning: GRACE is nearer to GRACE_PERIOD than to GROUP.
-        .map(|known| (strsim::jaro_winkler(own(&shown), own(known)), known))
-        .max_by(|(one, _), (other, _)| one.total_cmp(other));
-    let name = quoted(name);
-    let name = name.trim_matches('"');
-    match nearest {
-        Some((similarity, nearest)) if similarity > 0.8 => {
-            format!("the variable {name} means nothing to sexton; did you mean {nearest}?")
+    let advice = match own {
+        "QUIET" => "; did you mean SEXTON_LOG=error?".to_owned(),
+        "VERBOSE" => "; did you mean SEXTON_LOG=info?".to_owned(),
+        "LOG_LEVEL" | "LOGLEVEL" | "VERBOSITY" => "; did you mean SEXTON_LOG?".to_owned(),
+        "DIALECT" => "; --dialect is an argument alone, and the first".to_owned(),
+        _ => match meant::one_of(own, known.filter_map(|known| known.strip_prefix(PREFIX))) {
+            Some(meant) => format!("; did you mean {PREFIX}{meant}?"),
+            None => String::new(),
+        },
+    };
+    Some(format!("the variable {} means nothing to sexton{advice}", Printable(name)))
+}
+
+/// Whether the rest of a variable's name is one that Kubernetes makes: for each Service of the namespace,
+/// so for one that is called `sexton` or `sexton-api` too, in each container that is started after it
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>). None of
+/// our own names ends like that.
+fn is_of_a_service(own: &str) -> bool {
+    let words: Vec<&str> = own.split('_').collect();
+    let is_port = |number: &str, protocol| number.parse::<u16>().is_ok() && ["TCP", "UDP", "SCTP"].contains(protocol);
+    match words.as_slice() {
+        [.., "SERVICE", "HOST"] | [.., "PORT"] => true,
+        [.., "PORT", number, protocol] | [.., "PORT", number, protocol, "PROTO" | "ADDR"]
+            if is_port(number, protocol) =>
+        {
+            true
         }
-        Some((_, nearest)) => {
-            format!("the variable {name} means nothing to sexton; the nearest that does is {nearest}")
-        }
-        None => format!("the variable {name} means nothing to sexton"),
+        // A port of the Service with a name.
+        words => words.windows(2).any(|pair| pair == ["SERVICE", "PORT"]),
     }
 }
 
@@ -498,7 +542,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// A signal by its name or number.
 pub(super) fn signal(text: &str) -> Result<Signal, String> {
     text.parse().map_err(|_| {
-        format!("{text:?} is no signal; give a name like TERM or SIGTERM, a number from 1 to 64, RTMIN+n or RTMAX-n")
+        let names: Vec<String> = Signal::all().map(|signal| signal.to_string()).collect();
+        let upper = text.to_ascii_uppercase();
+        let typed = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let known = names.iter().filter_map(|name| name.strip_prefix("SIG"));
+        match meant::one_of(typed, known) {
+            Some(meant) => format!("{text:?} is no signal; did you mean SIG{meant}?"),
+            None => format!(
+                "{text:?} is no signal; give a name like TERM or SIGTERM, a number from 1 to 64, RTMIN+n or RTMAX-n"
+            ),
+        }
     })
 }
 
