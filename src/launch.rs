@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::config::Config;
 use crate::sys::{Args, Candidates, Failure, Launch, Start, Started, Terminal, open, read_at, spawn};
 use crate::why::not_started::file::{HEAD, Kind};
-use crate::why::not_started::{self, Refusal};
+use crate::why::not_started::{self, Refusal, Wanted};
 
 /// Where to search when there is no `PATH`: what Docker sets when an image sets none.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -45,7 +45,7 @@ pub fn launch(
         new_session: config.new_session,
         die_with_sexton: config.die_with_sexton,
     };
-    spawn(&launch).or_else(|failure| with_shell(launch, failure, name, path))
+    spawn(&launch).or_else(|failure| with_shell(config, launch, failure, path))
 }
 
 /// When a start was refused: starts a script that names no interpreter with the shell.
@@ -56,15 +56,19 @@ pub fn launch(
 // Not a part of its caller, whose stack most starts need for other things.
 #[cold]
 #[inline(never)]
-fn with_shell(mut launch: Launch<'_>, failure: Failure, name: &CStr, path: &[u8]) -> Result<Started, Refusal> {
+fn with_shell(config: &Config, mut launch: Launch<'_>, failure: Failure, path: &[u8]) -> Result<Started, Refusal> {
+    let command = config.command;
+    let may_be_termination_log = config.may_be_termination_log;
+    let wanted = Wanted { command, may_be_termination_log, path, environment: launch.environment };
     let (errno, candidate) = match failure {
         Failure::Fork(errno) => return Err(not_started::fork_refused(errno)),
         Failure::Prepare { errno, what } => return Err(not_started::preparation_refused(what, errno)),
         Failure::Exec { errno, candidate } => (errno, candidate),
     };
     let files = files(launch.candidates);
-    let Some(file) = refused(&files, candidate, errno, is_searched(name)) else {
-        return Err(not_started::not_in_path(name, path));
+    let is_searched = is_searched(command.first().unwrap_or_default());
+    let Some(file) = refused(&files, candidate, errno, is_searched) else {
+        return Err(not_started::not_in_path(&wanted));
     };
     if errno == Errno::ENOEXEC && is_shell_script(file) {
         let mut args = vec![SHELL.to_bytes().to_vec(), file.to_bytes().to_vec()];
@@ -74,10 +78,10 @@ fn with_shell(mut launch: Launch<'_>, failure: Failure, name: &CStr, path: &[u8]
         return spawn(&launch).map_err(|failure| match failure {
             Failure::Fork(errno) => not_started::fork_refused(errno),
             Failure::Prepare { errno, what } => not_started::preparation_refused(what, errno),
-            Failure::Exec { errno, .. } => not_started::shell_refused(file, errno, launch.args, launch.environment),
+            Failure::Exec { errno, .. } => not_started::shell_refused(file, errno, launch.args, &wanted),
         });
     }
-    Err(not_started::exec_refused(file, errno, launch.args, launch.environment))
+    Err(not_started::exec_refused(file, errno, &wanted))
 }
 
 /// The file that the refusal is about; none if no directory of `PATH` has one.

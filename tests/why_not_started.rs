@@ -4,29 +4,15 @@
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 use std::ffi::CString;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::os::fd::AsRawFd;
+use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 mod harness;
 
-use harness::{BOTH, Folder, Place, Sexton, Status, probe_binary, sexton_binary, wait_until};
+use harness::{BOTH, Folder, Place, Sexton, Status, probe_binary, settle, sexton_binary};
 
 impl Folder {
-    /// A file that may be executed.
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        self.file_with_mode(name, content, 0o755)
-    }
-
-    fn file_with_mode(&self, name: &str, content: impl AsRef<[u8]>, mode: u32) -> String {
-        let path = self.path(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        settle(&path);
-        path
-    }
-
     /// A copy of a program.
     fn copy(&self, name: &str, program: PathBuf) -> String {
         fs::copy(program, self.path(name)).unwrap();
@@ -43,17 +29,6 @@ impl Folder {
         symlink(target, self.path(name)).unwrap();
         self.path(name)
     }
-}
-
-/// Waits until nobody has the file open for writing. We have closed it, but the fork of another
-/// test may have come before that, and then execve(2) answers ETXTBSY for a moment. A lease for
-/// reading is not given until then (fcntl(2)).
-fn settle(path: &str) {
-    let file = File::open(path).unwrap();
-    wait_until("the file is closed", || {
-        let given = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
-        given == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EAGAIN)
-    });
 }
 
 /// What sexton says, without its name and the end of the line, and its status.
@@ -119,10 +94,9 @@ fn a_command_with_a_near_match_in_path_is_given_it() {
     for (name, hint) in [
         ("srever", format!("; did you mean {server}?")),
         ("server2", format!("; did you mean {server}?")),
-        ("serverrr", format!("; did you mean {server}?")),
+        ("serverrr", String::new()),
         ("sv", String::new()),
         ("something", String::new()),
-        ("server --port 80", "; give server its arguments one by one, not in one word".into()),
     ] {
         let refusal = refusal_of(Sexton::new(Place::Init).env("PATH", path), [name]);
         assert_eq!(refusal, (format!("cannot execute {name}: there is no such file in PATH={path}{hint}"), 127));
@@ -235,6 +209,225 @@ fn a_name_that_is_too_long_is_measured() {
 #[test]
 fn a_name_with_control_characters_stays_on_its_line() {
     expect("/nonexistent/a\n\x1b[31m", 127, "/nonexistent/a\\n\\u{1b}[31m: there is no directory /nonexistent");
+}
+
+// ---- What only a shell understands ----
+
+/// Each with the end of the sentence. `server`, `env` and `exex` are in PATH, `/bin/sh` is there.
+const MISREAD: &[(&[&str], &str)] = &[
+    // One word.
+    (&["sh -c ls"], r#"no shell splits it into words: write ["sh", "-c", "ls"]"#),
+    (&["/bin/sh -c ls"], r#"no shell splits it into words: write ["/bin/sh", "-c", "ls"]"#),
+    (&["/bin/sh -c /app/run"], r#"no shell splits it into words: write ["/bin/sh", "-c", "/app/run"]"#),
+    (&["server --port 80"], r#"no shell splits it into words: write ["server", "--port", "80"]"#),
+    (&["server  --port", "8 0"], r#"no shell splits it into words: write ["server", "--port", "8 0"]"#),
+    (&["server --config /etc/x"], r#"no shell splits it into words: write ["server", "--config", "/etc/x"]"#),
+    (&["nothing --config /etc/x"], r#"no shell splits it into words: write ["nothing", "--config", "/etc/x"]"#),
+    (&["bash -c 'echo $HOME; ls'"], r#"no shell splits it into words: write ["bash", "-c", "echo $HOME; ls"]"#),
+    (&[r#"sh -c "a \" b""#], r#"no shell looks at it: write ["sh", "-c", "sh -c \"a \\\" b\""]"#),
+    (&["server && other"], r#"no shell looks at it: write ["sh", "-c", "server && other"]"#),
+    (&["cd /app && server"], r#"no shell looks at it: write ["sh", "-c", "cd /app && server"]"#),
+    (&["A=1 server"], r#"no shell looks at it: write ["sh", "-c", "A=1 server"]"#),
+    (&["exec server --port $PORT"], r#"no shell looks at it: write ["sh", "-c", "exec server --port $PORT"]"#),
+    (&["server >/log"], r#"no shell looks at it: write ["sh", "-c", "server >/log"]"#),
+    (
+        &["while true; do /bin/true; done"],
+        r#"no shell looks at it: write ["sh", "-c", "while true; do /bin/true; done"]"#,
+    ),
+    (&["server\r"], r#"no shell takes the blanks or line ends around its name away: write ["server"]"#),
+    (&[" server", "-x"], r#"no shell takes the blanks or line ends around its name away: write ["server", "-x"]"#),
+    (&[r#"["server", "-x"]"#], "it is one word, and no list: write its words one by one"),
+    // A word that a shell has built in, and no other program's name.
+    (&["exec", "server", "-x"], r#"exec is a word of the shell, and no shell looks at it: write ["server", "-x"]"#),
+    (&["exec"], "exec is a word of the shell, and no shell looks at it: leave it out"),
+    (
+        &["exec", "server", "&&", "x"],
+        r#"exec is a word of the shell, and no shell looks at it: write ["sh", "-c", "exec server && x"]"#,
+    ),
+    (
+        &["export", "A=1"],
+        r#"export is a word of the shell, and no shell looks at it: use ENV, or write ["sh", "-c", "export A=1 && …"]"#,
+    ),
+    (
+        &["cd", "/app", "&&", "server"],
+        r#"cd is a word of the shell, and no shell looks at it: use WORKDIR, or write ["sh", "-c", "cd /app && server"]"#,
+    ),
+    (
+        &["source", "/env.sh"],
+        r#"source is a word of the shell, and no shell looks at it: write ["sh", "-c", ". /env.sh && …"]"#,
+    ),
+    (&[".", "/env.sh"], r#". is a word of the shell, and no shell looks at it: write ["sh", "-c", ". /env.sh && …"]"#),
+    (
+        &["ulimit", "-n", "99"],
+        r#"ulimit is a word of the shell, and no shell looks at it: write ["sh", "-c", "ulimit -n 99 && …"]"#,
+    ),
+    (
+        &["set", "-e", ";", "server"],
+        r#"set is a word of the shell, and no shell looks at it: write ["sh", "-c", "set -e ; server"]"#,
+    ),
+    (&["if", "[ -f x ]"], r#"if is a word of the shell, and no shell looks at it: write ["sh", "-c", "…"]"#),
+    (&["shopt", "-s", "x"], "shopt is a word of bash, and no shell looks at it"),
+    // Operators among the arguments.
+    (&["a", "&&", "b"], r#"no shell looks at it, so && is an argument like any other: write ["sh", "-c", "a && b"]"#),
+    (&["a", "|", "b"], r#"no shell looks at it, so | is an argument like any other: write ["sh", "-c", "a | b"]"#),
+    (&["a", ";", "b"], r#"no shell looks at it, so ; is an argument like any other: write ["sh", "-c", "a ; b"]"#),
+    (&["a", "2>&1"], r#"no shell looks at it, so 2>&1 is an argument like any other: write ["sh", "-c", "a 2>&1"]"#),
+    (&["a", ">>/l"], r#"no shell looks at it, so >>/l is an argument like any other: write ["sh", "-c", "a >>/l"]"#),
+    (&["a", "-x", "&"], r#"no shell looks at it, so & is an argument like any other: write ["a", "-x"]"#),
+    (&["a", "&", "b"], r#"no shell looks at it, so & is an argument like any other: write ["sh", "-c", "a & b"]"#),
+    (&["a", "b c", "||", "d"], r#"no shell looks at it, so || is an argument like any other: write ["sh", "-c", "…"]"#),
+    (&["server&"], r#"no shell looks at it: write ["sh", "-c", "server&"]"#),
+    (&["(server)"], r#"no shell looks at it: write ["sh", "-c", "(server)"]"#),
+    // What a shell would replace.
+    (&["$APP"], r#"no shell replaces $APP: write ["sh", "-c", "exec $APP"]"#),
+    (&["${APP}", "-x"], r#"no shell replaces ${APP}: write ["sh", "-c", "exec ${APP} -x"]"#),
+    (&["$HOME/bin/server"], r#"no shell replaces $HOME: write ["sh", "-c", "exec $HOME/bin/server"]"#),
+    (&["$(which server)"], r#"no shell looks at it: write ["sh", "-c", "$(which server)"]"#),
+    (&["$(app)"], r#"no shell replaces $(app): write ["sh", "-c", "exec $(app)"]"#),
+    (&["$(APP_NAME)"], "nobody replaced $(APP_NAME): Kubernetes does where APP_NAME is in the container's env"),
+    (&["~/server"], "no shell replaces ~: write the whole path"),
+    (&["/app/*.run"], r#"no shell replaces *: write ["sh", "-c", "exec /app/*.run"]"#),
+    // Variables.
+    (
+        &["A=1", "server"],
+        r#"only a shell takes A=1 for a variable, and none looks at it: use ENV or docker run -e, or write ["env", "A=1", "server"]"#,
+    ),
+    (
+        &["DIR=/a/b", "server", "-x"],
+        r#"only a shell takes DIR=/a/b for a variable, and none looks at it: use ENV or docker run -e, or write ["env", "DIR=/a/b", "server", "-x"]"#,
+    ),
+    (&["A=1"], "only a shell takes A=1 for a variable, and none looks at it: use ENV or docker run -e"),
+    // Quotes.
+    (&["\"server\""], r#"the quotes are a part of its name, for no shell takes them away: write ["server"]"#),
+    (&["'server'", "x"], r#"the quotes are a part of its name, for no shell takes them away: write ["server", "x"]"#),
+    (&["\"/app/run\""], r#"the quotes are a part of its name, for no shell takes them away: write ["/app/run"]"#),
+    // An option in the command's place.
+    (
+        &["--version"],
+        "what stands behind the -- is the command, so its name comes first, and options of sexton's own come before the --",
+    ),
+    (
+        &["-c", "ls"],
+        "what stands behind the -- is the command, so its name comes first, and options of sexton's own come before the --",
+    ),
+];
+
+#[test]
+fn what_only_a_shell_understands_is_told_with_what_to_write_and_never_as_another_program() {
+    let folder = Folder::new();
+    for name in ["server", "env", "exex", "ulimits", "dash", "sh", "exporter", "verion", "sources", "shopts"] {
+        folder.file(name, "");
+    }
+    let path = folder.0.to_str().unwrap();
+    for (words, expected) in MISREAD {
+        for place in BOTH {
+            let (sentence, status) = refusal_of(Sexton::new(place).env("PATH", path), *words);
+            let is_path = words[0].contains('/');
+            let named = words[0].replace('\r', "\\r");
+            let start = match words[0] {
+                "." => format!("cannot execute {path}/.: it is a directory; "),
+                name if name.contains('/') => format!("cannot execute {named}: there is no such file; "),
+                _ => format!("cannot execute {named}: there is no such file in PATH={path}; "),
+            };
+            assert_eq!(sentence, format!("{start}{expected}"), "{place:?}");
+            assert_eq!(status, if words[0] == "." { 126 } else { 127 }, "{is_path}");
+        }
+    }
+}
+
+#[test]
+fn without_a_shell_in_the_image_none_is_recommended() {
+    for (words, expected) in [
+        (&["server && b"][..], "no shell looks at it, and this image has none (/bin/sh)"),
+        (&["cd", "/app"], "cd is a word of the shell, and no shell looks at it: use WORKDIR"),
+        (&["$APP"], "no shell replaces $APP, and this image has none (/bin/sh)"),
+        (&["A=1", "server"], "only a shell takes A=1 for a variable, and none looks at it: use ENV or docker run -e"),
+        // What CMD is without brackets.
+        (
+            &["/bin/sh", "-c", "server --port '8 0'"],
+            r#"what CMD and ENTRYPOINT have without brackets goes to it: write a list, ["server", "--port", "8 0"]"#,
+        ),
+        (
+            &["/bin/sh", "-c", "server | tee log"],
+            "what CMD and ENTRYPOINT have without brackets goes to it: this image needs a list, or a shell",
+        ),
+    ] {
+        let folder = Folder::new();
+        let (sentence, status) = refusal_of(image(&folder, &["bin/server"]).env("PATH", "/bin"), words);
+        assert!(sentence.ends_with(&format!("; {expected}")), "{words:?}: {sentence}");
+        assert_eq!(status, 127);
+    }
+}
+
+/// Whoever writes it may want just that.
+#[test]
+fn of_a_command_that_was_started_nothing_is_said_whatever_its_arguments_are() {
+    let folder = Folder::new();
+    folder.file("server", "#!/bin/sh\nprintf '%s ' \"$@\"\n");
+    folder.file("A=1", "#!/bin/sh\nprintf '%s ' \"$@\"\n");
+    folder.file("a b", "#!/bin/sh\nprintf '%s ' \"$@\"\n");
+    folder.file("$APP", "#!/bin/sh\nprintf '%s ' \"$@\"\n");
+    let path = format!("{}:/usr/bin:/bin", folder.0.to_str().unwrap());
+    for words in [
+        &["server", "&"][..],
+        &["server", "&&", "b"],
+        &["server", "$PORT", ">", "/log", "*"],
+        &["A=1", "server"],
+        &["a b", "c"],
+        &["$APP", "x"],
+        &["find", "/bin/sh", "-exec", "echo", "-n", ";"],
+    ] {
+        for place in BOTH {
+            let (status, stdout, stderr) = Sexton::new(place).env("PATH", &path).command(words).finish();
+            assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "{words:?}");
+            let expected = if words[0] == "find" { String::new() } else { words[1..].join(" ") + " " };
+            assert_eq!(stdout, expected);
+        }
+    }
+}
+
+/// A reason of its own is the reason; a name with blanks may be one.
+#[test]
+fn what_is_wrong_with_a_file_is_not_blamed_on_a_shell() {
+    let folder = Folder::new();
+    let own = folder.0.to_str().unwrap();
+    let script = folder.file("script", "#!/nonexistent/sh\n");
+    for arguments in [&["&&", "b"][..], &["&"]] {
+        let words = [&[script.as_str()], arguments].concat();
+        let (sentence, _) = refusal_of(Sexton::new(Place::Init), words);
+        assert_eq!(
+            sentence,
+            format!("cannot execute {script}: its interpreter \"/nonexistent/sh\" does not exist in this image")
+        );
+    }
+    expect(&format!("{own}/My App/run"), 127, &format!("{own}/My App/run: there is no directory {own}/My App"));
+    expect("My App/run", 127, "My App/run: there is no directory My App");
+}
+
+#[test]
+fn the_path_of_the_termination_log_wants_an_equals_sign() {
+    let folder = Folder::new();
+    let plain = folder.file_with_mode("log", "", 0o644);
+    let missing = folder.path("missing");
+    folder.file("missinh", "");
+    let hint =
+        |path: &str| format!("; if it was to be the termination log, the path wants a =: --termination-log={path}");
+    for (path, why, status) in [
+        (&missing, "there is no such file".to_owned(), 127),
+        (&plain, format!("it is not executable {}: chmod +x", mode("rw-r--r--, 0644")), 126),
+        (&folder.folder("folder"), "it is a directory".to_owned(), 126),
+    ] {
+        // A /dev of its own, in which no termination log can be made.
+        let sexton = Sexton::new(Place::Init).setup(["hide=/dev"]).options(["--termination-log", path, "server"]);
+        let (status_seen, stdout, stderr) = sexton.bare().finish();
+        assert_eq!((status_seen, stdout.as_str()), (Status::Exited(status), ""), "{stderr}");
+        let line = format!("sexton: cannot execute {path}: {why}{}\n", hint(path));
+        assert!(stderr.starts_with(&line), "{stderr}\n{line}");
+    }
+    // Explicit, or not a path of a log.
+    let sexton = Sexton::new(Place::Init).setup(["hide=/dev"]).options(["--termination-log", "--", &missing]);
+    let (_, _, stderr) = sexton.bare().finish();
+    assert!(!stderr.contains("--termination-log="), "{stderr}");
 }
 
 // ---- Whether it may be executed ----

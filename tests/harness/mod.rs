@@ -455,6 +455,30 @@ impl Folder {
     pub fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
+
+    /// A file that may be executed.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        self.file_with_mode(name, content, 0o755)
+    }
+
+    pub fn file_with_mode(&self, name: &str, content: impl AsRef<[u8]>, mode: u32) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        settle(&path);
+        path
+    }
+}
+
+/// Waits until nobody has the file open for writing. We have closed it, but the fork of another
+/// test may have come before that, and then execve(2) answers ETXTBSY for a moment. A lease for
+/// reading is not given until then (fcntl(2)).
+pub fn settle(path: &str) {
+    let file = File::open(path).unwrap();
+    wait_until("the file is closed", || {
+        let given = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
+        given == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EAGAIN)
+    });
 }
 
 impl Drop for Folder {

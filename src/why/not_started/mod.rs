@@ -7,19 +7,21 @@
 
 pub mod file;
 mod limits;
+mod misread;
 mod path;
 
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
 use self::file::{Broken, Elf, FirstLine, HEAD, Kind, Target, libc_of};
 use self::limits::{too_long, too_many_processes};
-use self::path::{Mode, Shown, is_program, nearest, walk};
+use self::misread::misread;
+use self::path::{Mode, Obstacle, Shown, is_program, meant_by, nearest, walk};
 use crate::exit_status;
 use crate::report::Name;
 use crate::sys::{
@@ -54,12 +56,82 @@ pub fn preparation_refused(what: &str, errno: Errno) -> Refusal {
     Refusal { sentence, status: exit_status::SEXTON_FAILED }
 }
 
+/// What was to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// The command and its arguments.
+    pub command: Args,
+    /// Its name may have been meant for the termination log.
+    pub may_be_termination_log: bool,
+    /// Directories with colons between them.
+    pub path: &'a [u8],
+    /// The environment.
+    pub environment: Environment,
+}
+
+impl<'a> Wanted<'a> {
+    fn name(&self) -> &'static CStr {
+        self.command.first().unwrap_or_default()
+    }
+
+    fn directories(&self) -> impl Iterator<Item = &'a Path> + use<'a> {
+        self.path.split(|byte| *byte == b':').map(|directory| match directory {
+            [] => Path::new("."),
+            directory => as_path_bytes(directory),
+        })
+    }
+
+    /// The end of a sentence about a command that is not there: what else may have been meant by it.
+    fn meant(&self) -> Option<String> {
+        if self.may_be_termination_log {
+            let path = Name(self.name());
+            return Some(format!(
+                "; if it was to be the termination log, the path wants a =: --termination-log={path}"
+            ));
+        }
+        let words: Vec<&[u8]> = self.command.iter().map(CStr::to_bytes).collect();
+        misread(&words, self).map(|misread| format!("; {misread}"))
+    }
+}
+
+impl misread::Image for Wanted<'_> {
+    fn has(&self, name: &str) -> bool {
+        let is_there = |file: &Path| file.metadata().is_ok_and(|found| is_program(&found));
+        if name.contains('/') {
+            return is_there(Path::new(name));
+        }
+        self.directories().any(|directory| is_there(&directory.join(name)))
+    }
+}
+
 /// execve(2) was refused for this file.
 #[cold]
-pub fn exec_refused(file: &CStr, errno: Errno, args: Args, environment: Environment) -> Refusal {
+pub fn exec_refused(file: &CStr, errno: Errno, wanted: &Wanted<'_>) -> Refusal {
+    let mut refusal = file_refused(file, errno, wanted.command, wanted);
+    let path = as_path(file);
+    let sentence = &mut refusal.sentence;
+    match walk(path) {
+        Err(Obstacle { missing: Some(missing), .. }) => match wanted.meant() {
+            // Which part of a name is missing that is none says nothing.
+            Some(meant) => *sentence = format!("cannot execute {}: there is no such file{meant}", Shown(path)),
+            None => *sentence += &did_you_mean(meant_by(path, &missing)),
+        },
+        // Nobody knows whether it is there.
+        Err(_) if errno == Errno::EACCES => {}
+        Err(_) => *sentence += &wanted.meant().unwrap_or_default(),
+        Ok(found) if no_regular_file(&found).is_some() || found.mode() & 0o111 == 0 => {
+            *sentence += &wanted.meant().unwrap_or_default();
+        }
+        Ok(_) => {}
+    }
+    refusal
+}
+
+/// What is wrong with this file, of which the kernel said `errno`.
+fn file_refused(file: &CStr, errno: Errno, args: Args, wanted: &Wanted<'_>) -> Refusal {
     let path = as_path(file);
     let reason = match errno {
-        Errno::E2BIG => too_long(args, environment),
+        Errno::E2BIG => too_long(args, wanted.environment),
         Errno::EAGAIN => too_many_processes(),
         Errno::ENOMEM => "there is not enough memory".to_owned(),
         Errno::ETXTBSY => "somebody has it open for writing: close it before it is executed".to_owned(),
@@ -68,10 +140,10 @@ pub fn exec_refused(file: &CStr, errno: Errno, args: Args, environment: Environm
     Refusal { sentence: format!("cannot execute {}: {reason}", Shown(path)), status: status(errno) }
 }
 
-/// The shell was refused for this text without a `#!` line.
+/// The shell was refused for this text without a `#!` line, with these arguments of its own.
 #[cold]
-pub fn shell_refused(file: &CStr, errno: Errno, args: Args, environment: Environment) -> Refusal {
-    let mut refusal = exec_refused(c"/bin/sh", errno, args, environment);
+pub fn shell_refused(file: &CStr, errno: Errno, args: Args, wanted: &Wanted<'_>) -> Refusal {
+    let mut refusal = file_refused(c"/bin/sh", errno, args, wanted);
     if errno != Errno::E2BIG {
         let file = Shown(as_path(file));
         refusal.sentence = format!("cannot execute {file}: it has no #! line, and {}", refusal.sentence);
@@ -81,30 +153,25 @@ pub fn shell_refused(file: &CStr, errno: Errno, args: Args, environment: Environ
 
 /// No directory of `PATH` has the command.
 #[cold]
-pub fn not_in_path(name: &CStr, path: &[u8]) -> Refusal {
-    let directories = || {
-        path.split(|byte| *byte == b':').map(|directory| match directory {
-            [] => Path::new("."),
-            directory => Path::new(OsStr::from_bytes(directory)),
-        })
-    };
+pub fn not_in_path(wanted: &Wanted<'_>) -> Refusal {
+    let name = wanted.name();
     let mut sentence = format!(
         "cannot execute {}: there is no such file in PATH={}",
         Shown(as_path(name)),
-        Shown(as_path_bytes(path))
+        Shown(as_path_bytes(wanted.path))
     );
-    let is_there = |name: &Path| {
-        directories().any(|directory| directory.join(name).metadata().is_ok_and(|found| is_program(&found)))
-    };
-    let first_word = name.to_bytes().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-    if as_path(name).metadata().is_ok_and(|found| is_program(&found)) {
+    if let Some(meant) = wanted.meant() {
+        sentence += &meant;
+    } else if as_path(name).metadata().is_ok_and(|found| is_program(&found)) {
         sentence += &format!("; did you mean ./{}?", Name(name));
-    } else if first_word.len() < name.count_bytes() && is_there(as_path_bytes(first_word)) {
-        sentence += &format!("; give {} its arguments one by one, not in one word", Shown(as_path_bytes(first_word)));
-    } else if let Some(near) = nearest(as_path(name).as_os_str(), directories(), is_program) {
-        sentence += &format!("; did you mean {}?", Shown(&near));
+    } else {
+        sentence += &did_you_mean(nearest(as_path(name).as_os_str(), wanted.directories(), is_program));
     }
     Refusal { sentence, status: exit_status::NOT_FOUND }
+}
+
+fn did_you_mean(near: Option<PathBuf>) -> String {
+    near.map_or(String::new(), |near| format!("; did you mean {}?", Shown(&near)))
 }
 
 /// 127 when the kernel answers ENOENT, for the file itself or for its interpreter or loader, as
@@ -222,8 +289,9 @@ fn bad_interpreter(name: &[u8], errno: Errno, depth: usize) -> Option<String> {
             Shown(path)
         ));
     }
-    if walk(path).is_err_and(|obstacle| obstacle.is_missing) {
-        return Some(format!("its interpreter \"{}\" does not exist in this image", Shown(path)));
+    if let Err(Obstacle { missing: Some(missing), .. }) = walk(path) {
+        let instead = did_you_mean(meant_by(path, &missing));
+        return Some(format!("its interpreter \"{}\" does not exist in this image{instead}", Shown(path)));
     }
     let why = reason(path, errno, depth + 1)?;
     Some(format!("its interpreter \"{}\" cannot be executed: {why}", Shown(path)))
@@ -270,7 +338,7 @@ fn bad_loader(elf: Elf, file: &File, errno: Errno, depth: usize) -> Option<Strin
     };
     let path = as_path(loader);
     match walk(path) {
-        Err(obstacle) if obstacle.is_missing => Some(missing_loader(loader.to_bytes())),
+        Err(obstacle) if obstacle.missing.is_some() => Some(missing_loader(loader.to_bytes())),
         _ => reason(path, errno, depth + 1).map(|why| format!("its loader {} cannot be used: {why}", Shown(path))),
     }
 }
@@ -327,7 +395,9 @@ mod tests {
 
     fn refusal(file: &CStr, errno: Errno) -> (String, u8) {
         let none = Vec::<Vec<u8>>::new();
-        let refusal = exec_refused(file, errno, Args::from_strings(none.clone()), Environment::from_strings(none));
+        let (command, environment) = (Args::from_strings(none.clone()), Environment::from_strings(none));
+        let refusal =
+            exec_refused(file, errno, &Wanted { command, may_be_termination_log: false, path: b"", environment });
         (refusal.sentence, refusal.status)
     }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use crate::meant;
 use crate::report::Printable;
 use crate::sys::{each_name, effective_uid};
 
@@ -47,12 +48,12 @@ impl fmt::Display for Mode<'_> {
 pub struct Obstacle {
     /// As a sentence about the file, "it".
     pub why: String,
-    /// Nothing else is wrong but that the file, or a directory above it, is not there.
-    pub is_missing: bool,
+    /// Nothing else is wrong but that this is not there, the file itself or a directory above it.
+    pub missing: Option<PathBuf>,
 }
 
 fn obstacle(why: String) -> Obstacle {
-    Obstacle { why, is_missing: false }
+    Obstacle { why, missing: None }
 }
 
 /// How many symbolic links that lead to symbolic links are told one by one.
@@ -110,7 +111,7 @@ fn dead_link(error: &io::Error, link: &Path, directory: &Path, it: &str, links: 
         Errno::ELOOP => format!("{start}, which leads in a circle"),
         errno if links == 0 => format!("{start}: {}", errno.desc()),
         errno => match next() {
-            Some(Obstacle { is_missing: true, .. }) => format!("{start}, which does not exist"),
+            Some(Obstacle { missing: Some(_), .. }) => format!("{start}, which does not exist"),
             Some(Obstacle { why, .. }) => format!("{start}: {why}"),
             None => format!("{start}: {}", errno.desc()),
         },
@@ -121,18 +122,14 @@ fn dead_link(error: &io::Error, link: &Path, directory: &Path, it: &str, links: 
 fn refused(error: &io::Error, path: &Path, directory: &Path, walked: &Path, is_last: bool) -> Obstacle {
     let why = match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
         Errno::ENOENT => {
-            let mut why = match std::env::current_dir() {
+            let why = match std::env::current_dir() {
                 Ok(here) if is_last && path.is_relative() => {
                     format!("there is no such file (the working directory is {})", Shown(&here))
                 }
                 _ if is_last => "there is no such file".to_owned(),
                 _ => format!("there is no directory {}", Shown(walked)),
             };
-            let wanted = |found: &Metadata| if is_last { is_program(found) } else { found.is_dir() };
-            if let Some(near) = nearest(walked.file_name().unwrap_or_default(), [directory], wanted) {
-                why = format!("{why}; did you mean {}?", Shown(&near));
-            }
-            return Obstacle { why, is_missing: true };
+            return Obstacle { why, missing: Some(walked.to_owned()) };
         }
         Errno::EACCES => {
             let mode = fs::metadata(directory).map(|found| format!(" {}", Mode(&found))).unwrap_or_default();
@@ -155,34 +152,29 @@ pub fn is_program(found: &Metadata) -> bool {
 /// How many files are looked at in the search for a name.
 const ENTRIES: usize = 20_000;
 
-/// The file in these directories with the name most like this one, if it is like it at all.
+/// The file in these directories that was meant by this name; none if it may have been one or the other.
 pub fn nearest<'a>(
     name: &OsStr,
     directories: impl IntoIterator<Item = &'a Path>,
     wanted: impl Fn(&Metadata) -> bool,
 ) -> Option<PathBuf> {
-    let name = name.to_str().filter(|name| name.len() <= 64)?;
-    // Names of one or two letters are like everything.
-    let mut tolerance = match name.len() {
-        0..=2 => return None,
-        3..=5 => 1,
-        _ => 2,
-    };
-    let mut best = None;
+    let name = name.to_str()?;
+    let mut best: Option<(usize, PathBuf)> = None;
+    let mut is_clear = false;
     let mut left = ENTRIES;
     for directory in directories {
         let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else { continue };
         let _ = each_name(&path, |other| {
             left -= 1;
             let other = std::str::from_utf8(other).unwrap_or_default();
-            if other.len().abs_diff(name.len()) <= tolerance {
-                let distance = strsim::osa_distance(name, other);
-                let is_better = distance < tolerance || distance == tolerance && best.is_none();
-                let file = directory.join(other);
-                if is_better && fs::metadata(&file).is_ok_and(|found| wanted(&found)) {
-                    tolerance = distance;
-                    best = Some(file);
-                }
+            let Some(distance) = meant::among_files(name, other) else { return left > 0 };
+            let is_further = best.as_ref().is_some_and(|(least, _)| distance > *least);
+            // The same name once more is one of a later directory.
+            let is_known = best.as_ref().is_some_and(|(_, best)| best.file_name() == Some(OsStr::new(other)));
+            let file = directory.join(other);
+            if !is_further && !is_known && fs::metadata(&file).is_ok_and(|found| wanted(&found)) {
+                is_clear = best.as_ref().is_none_or(|(least, _)| distance < *least);
+                best = Some((distance, file));
             }
             left > 0
         });
@@ -190,5 +182,23 @@ pub fn nearest<'a>(
             break;
         }
     }
-    best
+    best.filter(|_| is_clear).map(|(_, file)| file)
+}
+
+/// Where programs are in every image.
+const STANDARD: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// What was meant by a path of which this part is `missing`: a program of the same name where programs
+/// are, or a name that is like it.
+pub fn meant_by(path: &Path, missing: &Path) -> Option<PathBuf> {
+    let directory = missing.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = missing.file_name()?;
+    if missing != path {
+        return nearest(name, [directory], Metadata::is_dir);
+    }
+    // `/usr/bin/node` is `/usr/local/bin/node` in another image; but `/app/test` is not `/usr/bin/test`.
+    let is_standard = directory.to_str().is_some_and(|directory| STANDARD.contains(&directory));
+    let mut files = STANDARD.iter().map(|directory| Path::new(directory).join(name)).filter(|_| is_standard);
+    let elsewhere = files.find(|file| fs::metadata(file).is_ok_and(|found| is_program(&found)));
+    elsewhere.or_else(|| nearest(name, [directory], is_program))
 }
