@@ -419,6 +419,95 @@ fn with_the_hosts_pid_namespace_orphans_of_the_command_are_reaped_by_sexton() {
     assert_eq!(container.status(), 7);
 }
 
+// The container's log
+
+#[test]
+fn a_job_of_docker_exec_and_its_orphan_write_to_the_containers_log() {
+    let mut container = Plan::new().start(record(15, 7));
+    container.wait_for_line("ready");
+    container.exec(["sh", "-c", "echo a job >/proc/1/fd/1; echo an error >/proc/1/fd/2"]).succeeded();
+    container.wait_for_line("a job");
+    let orphan = "until [ $(cut -d ' ' -f 4 /proc/$$/stat) = 1 ]; do :; done; echo an orphan >/proc/1/fd/1 2>&1";
+    let script = "setsid sh -c \"$0\" </dev/null >/dev/null 2>&1 &";
+    container.exec(["sh", "-c", script, orphan]).succeeded();
+    container.wait_for_line("an orphan");
+    container.stop(&[]);
+    assert_eq!(container.status(), 7);
+    let (stdout, stderr) = container.logged();
+    assert!(stdout.contains("a job\n") && stdout.contains("an orphan\n"), "{stdout}");
+    assert_eq!(stderr, "an error\n");
+}
+
+/// `crond` gives its jobs descriptors of its own, and mails what they say.
+#[test]
+fn a_job_of_a_cron_writes_to_the_containers_log() {
+    const CRON: &str = "mkdir -p /var/spool/cron/crontabs; echo root:x:0:0::/:/bin/sh >/etc/passwd; \
+                        echo '* * * * * echo a job of cron >/proc/1/fd/1 2>&1' >/var/spool/cron/crontabs/root; \
+                        echo ready; exec crond -f -L /dev/null >/dev/null 2>&1";
+    let mut container = Plan::new().start(["sh", "-c", CRON]);
+    container.wait_for_line("ready");
+    // It starts a job at the begin of a minute.
+    container.wait_for_line("a job of cron");
+    container.stop(&[]);
+}
+
+#[test]
+fn a_log_file_that_is_a_link_to_proc_1_fd_1_is_the_containers_log() {
+    let image =
+        with_instructions(r#"RUN ["/bin/sh", "-c", "mkdir -p /var/log && ln -s /proc/1/fd/1 /var/log/app.log"]"#);
+    for user in ["0", "65534"] {
+        let mut container =
+            Plan::from_image(image.clone()).with(["--user", user]).start(["sh", "-c", "read x; exit 9"]);
+        let _ = &mut container;
+        let script = "exec >/dev/null 2>&1; echo of the command >>/var/log/app.log; exec /probe record 15 7";
+        let mut container = Plan::from_image(image.clone()).with(["--user", user]).start(["sh", "-c", script]);
+        container.wait_for_line("of the command");
+        container.exec_as(user, ["sh", "-c", "echo of a job >>/var/log/app.log"]).succeeded();
+        container.wait_for_line("of a job");
+        container.stop(&[]);
+        assert_eq!(container.status(), 7, "user {user}");
+    }
+}
+
+#[test]
+fn under_a_peers_name_the_containers_log_is_there_too() {
+    for (entrypoint, options) in [
+        ("/bin/tini", &["--"][..]),
+        ("/bin/dumb-init", &["--"]),
+        ("/bin/catatonit", &["--"]),
+        ("/sexton", &["--pause"]),
+    ] {
+        let command: Vec<String> = match options {
+            ["--pause"] => vec!["--pause".into()],
+            _ => options.iter().map(|option| (*option).to_owned()).chain(record(15, 0)).collect(),
+        };
+        let mut container = Plan::new().with(["--entrypoint", entrypoint]).start(&command);
+        if options != ["--pause"] {
+            container.wait_for_line("ready");
+        }
+        container.exec(["sh", "-c", "echo a job >/proc/1/fd/1"]).succeeded();
+        container.wait_for_line("a job");
+        container.stop(&[]);
+        assert_eq!(container.status(), 0, "{entrypoint}");
+    }
+}
+
+/// A job is told by SIGPIPE, as it is without an init; sexton, whose stdout it is, goes on.
+#[test]
+fn when_nobody_reads_pid_1s_stdout_a_job_is_told_so_and_the_container_goes_on() {
+    let script = "trap 'exit 7' TERM; echo ready >&2; while :; do sleep 0.1; done";
+    let plan = Plan::new().with(["--init=false", "--entrypoint=/probe"]);
+    let mut container = plan.start(["no-reader", "/sexton", "--", "sh", "-c", script]);
+    container.wait_for_line("ready");
+    assert_eq!(container.exec(["sh", "-c", "echo lost >/proc/1/fd/1"]).status, Some(128 + libc::SIGPIPE));
+    let told = container.exec(["sh", "-c", "trap '' PIPE; echo lost >/proc/1/fd/1"]);
+    assert!(told.status == Some(1) && told.stderr.contains("Broken pipe"), "{told:?}");
+    assert_eq!(container.inspect("{{.State.Running}}"), "true");
+    container.stop(&[]);
+    assert_eq!(container.status(), 7);
+    assert_eq!(container.logged().1, "ready\n");
+}
+
 // Hardened containers
 
 /// Starts a container with these options, stops it, and expects that all goes well and in silence.

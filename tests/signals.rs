@@ -38,8 +38,8 @@ fn a_signal_arrives_with_its_value_and_its_sender() {
             let is_told = options.is_empty() || harness::linux() >= (6, 9);
             for signal in catchable().filter(|signal| *signal != 15).chain([15]) {
                 if signal == 15 {
-                    wait_until("sexton has stderr alone open, whatever it opened for the signals", || {
-                        std::fs::read_dir(format!("/proc/{}/fd", run.pid)).unwrap().count() == 1
+                    wait_until("sexton has its log alone open, whatever it opened for the signals", || {
+                        harness::descriptors(run.pid) == harness::log(place)
                     });
                 }
                 run.queue(signal, 0x1234_5678_9abc + signal as usize);

@@ -2,22 +2,7 @@
 
 mod harness;
 
-use std::io::Write;
-use std::os::fd::OwnedFd;
-
-use harness::{BOTH, Sexton, Status, pipe};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-
-/// A pipe that nobody reads and that takes no more byte.
-fn full_pipe() -> (OwnedFd, OwnedFd) {
-    let (reader, writer) = pipe();
-    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
-    let mut file = std::fs::File::from(writer.try_clone().unwrap());
-    while file.write(&[b'.'; 4096]).is_ok() {}
-    while file.write(b".").is_ok() {}
-    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
-    (reader, writer)
-}
+use harness::{BOTH, Sexton, Status, full_pipe};
 
 #[test]
 fn with_stderr_stuck_signals_are_forwarded_and_the_exit_status_arrives() {

@@ -21,7 +21,7 @@ use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Inbox, Opened, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_stderr,
+    Inbox, Opened, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_log,
     is_one_of_several, leads_session, leave_terminal, leave_working_directory, monotonic_now, own_pid, unblock_stderr,
 };
 use crate::why::died::Command;
@@ -90,7 +90,7 @@ fn not_started(config: &Config, refusal: &Refusal) -> u8 {
 fn stay(config: &Config, started: Started, job: Job, parent: Option<(Parent, bool)>) -> u8 {
     let mut opened = Opened::default();
     let mut evidence = Evidence::new(&mut opened);
-    close_all_but_stderr(opened);
+    close_all_but_log(opened, job.is_init);
     unblock_stderr();
     leave_working_directory();
     let command = Command { name: config.command.first().unwrap_or_default(), pid: started.pid };

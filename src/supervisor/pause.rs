@@ -11,8 +11,7 @@ use super::{adopt_orphans, watch_parent};
 use crate::config::{Config, Orphans};
 use crate::signal::Signal;
 use crate::sys::{
-    ChangeKind, Inbox, Opened, Reaper, Reaping, close_all_but_stderr, leave_working_directory, none_in_namespace,
-    own_pid,
+    ChangeKind, Inbox, Opened, Reaper, Reaping, close_all_but_log, leave_working_directory, none_in_namespace, own_pid,
 };
 
 /// Reaps until SIGINT, SIGTERM or another stop signal comes, and then, unless orphans are to be left,
@@ -24,7 +23,7 @@ pub fn run(config: &Config) -> u8 {
         adopt_orphans(config);
     }
     let mut parent = config.parent_death_signal.and_then(watch_parent);
-    close_all_but_stderr(Opened::default());
+    close_all_but_log(Opened::default(), own_pid() == 1);
     leave_working_directory();
     // Nothing is forwarded, so SIGKILL can only be what the death of the parent stands for.
     let end = config.stop_signals.with(Signal::INT).with(Signal::TERM).with(Signal::KILL);

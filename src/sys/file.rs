@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -67,7 +68,7 @@ pub(super) fn read_into<'a>(path: &CStr, room: &'a mut [u8]) -> Option<&'a str> 
     std::str::from_utf8(room.get(..length)?).ok()
 }
 
-/// Files that were read and are still open, for [`super::close_all_but_stderr`] to close along with
+/// Files that were read and are still open, for [`super::close_all_but_log`] to close along with
 /// everything else, which takes no system call of their own. Whoever drops this closes them.
 #[derive(Debug, Default)]
 pub struct Opened([Option<OwnedFd>; 3]);
@@ -79,9 +80,9 @@ impl Opened {
         [first, second].into_iter().find(|place| place.is_none()).unwrap_or(last)
     }
 
-    /// Keeps none open but the one with this number, if it is among them: that one is closed.
-    pub(super) fn leave_all_but(self, number: RawFd) {
-        for file in self.0.into_iter().flatten().filter(|file| file.as_raw_fd() != number) {
+    /// Leaves all open but those with these numbers: they are closed.
+    pub(super) fn leave_all_but(self, numbers: &RangeInclusive<RawFd>) {
+        for file in self.0.into_iter().flatten().filter(|file| !numbers.contains(&file.as_raw_fd())) {
             let _ = file.into_raw_fd();
         }
     }
@@ -179,7 +180,7 @@ mod tests {
             opened.find_line(&name, |_| None::<()>);
         }
         let [first, second, last] = open()[..] else { panic!("{:?}", open()) };
-        opened.leave_all_but(second);
+        opened.leave_all_but(&(second..=second));
         assert_eq!(open(), [first, last]);
         for number in [first, last] {
             nix::unistd::close(number).unwrap();

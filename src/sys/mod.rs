@@ -30,7 +30,7 @@ mod terminal;
 
 pub use append::Appended;
 pub use cgroup::{Cgroup, Memory};
-pub use descriptors::{close_all_but_stderr, leave_working_directory};
+pub use descriptors::{close_all_but_log, leave_working_directory};
 pub use directory::each_name;
 pub use entry::{Args, Environment, Start, exit, start};
 pub use file::{

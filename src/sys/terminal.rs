@@ -12,7 +12,7 @@ use super::process::own_pid;
 
 /// The controlling terminal.
 ///
-/// Opened for each use: sexton holds no descriptor while the command runs.
+/// Opened for each use: sexton holds no descriptor of it while the command runs, unless its log is one.
 #[derive(Debug)]
 pub struct Terminal(Handle);
 

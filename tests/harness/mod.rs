@@ -420,6 +420,20 @@ pub fn descendants(pid: i32) -> Vec<i32> {
     all
 }
 
+/// The numbers of the descriptors that a process holds.
+pub fn descriptors(pid: i32) -> Vec<String> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let mut open: Vec<_> = open.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    open.sort();
+    open
+}
+
+/// What a sexton holds while its command runs, and nothing else: as PID 1 its stdout is the container's
+/// log, elsewhere a job's output ends with the job.
+pub fn log(place: Place) -> &'static [&'static str] {
+    if place == Place::Init { &["1", "2"] } else { &["2"] }
+}
+
 /// A field of /proc/PID/status.
 pub fn proc_status(pid: i32, field: &str) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -492,6 +506,19 @@ pub fn pipe() -> (OwnedFd, OwnedFd) {
     let mut ends = [0; 2];
     assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
     unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) }
+}
+
+/// A pipe that nobody reads and that takes no more byte.
+pub fn full_pipe() -> (OwnedFd, OwnedFd) {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use std::io::Write;
+    let (reader, writer) = pipe();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let mut file = File::from(writer.try_clone().unwrap());
+    while file.write(&[b'.'; 4096]).is_ok() {}
+    while file.write(b".").is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    (reader, writer)
 }
 
 fn wait_readable(must_wait: bool, descriptor: i32) {

@@ -195,7 +195,6 @@ pub fn moved(rest: &[OsString]) -> i32 {
 
 /// `orphaned PROGRAM...`: executes the program once its parent, a session leader, is dead.
 pub fn orphaned(program: &[OsString]) -> i32 {
-    use std::os::unix::process::CommandExt;
     unsafe {
         libc::setsid();
         let parent = libc::getpid();
@@ -206,7 +205,23 @@ pub fn orphaned(program: &[OsString]) -> i32 {
             libc::usleep(100);
         }
     }
-    let error = std::process::Command::new(&program[0]).args(&program[1..]).exec();
+    execute(program)
+}
+
+/// `no-reader PROGRAM...`: executes the program with a pipe as its stdout whose other end is closed.
+pub fn no_reader(program: &[OsString]) -> i32 {
+    let mut ends = [0; 2];
+    unsafe {
+        libc::pipe(ends.as_mut_ptr());
+        libc::dup2(ends[1], libc::STDOUT_FILENO);
+        libc::close(ends[0]);
+        libc::close(ends[1]);
+    }
+    execute(program)
+}
+
+fn execute(program: &[OsString]) -> i32 {
+    let error = std::os::unix::process::CommandExt::exec(std::process::Command::new(&program[0]).args(&program[1..]));
     eprintln!("probe: {error}");
     95
 }

@@ -40,6 +40,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "zombies" => command::zombies(command::number(rest, 0)),
         "moved" => command::moved(rest),
         "orphaned" => command::orphaned(rest),
+        "no-reader" => command::no_reader(rest),
         "server" => command::server(command::number(rest, 0)),
         "storm" => storm::storm(rest),
         "starve" => storm::starve(),
@@ -54,7 +55,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned server storm starve flood sleepers bomb eat eaten-child hoard accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned no-reader server storm starve flood sleepers bomb eat eaten-child hoard accept calls setuid"
             );
             99
         }
