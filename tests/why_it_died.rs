@@ -237,6 +237,15 @@ fn a_process_that_sigkill_cannot_end_is_named_and_does_not_hang_sexton() {
     }
 }
 
+#[test]
+fn one_process_that_was_left_is_told_as_one() {
+    for place in BOTH {
+        let options = ["-v", "--orphans", "stop"];
+        let (_, _, stderr) = Sexton::new(place).options(options).probe(["sleepers", "1"]).finish();
+        assert_has(&stderr, &["sent SIGTERM to 1 process that "]);
+    }
+}
+
 // ---- Zombies ----
 
 #[test]
@@ -297,6 +306,21 @@ fn events(stderr: &str, event: &str) -> Vec<Json> {
 }
 
 const JSON: [&str; 2] = ["--log-format", "json"];
+
+#[test]
+fn as_json_the_time_in_the_sentence_and_the_one_among_the_facts_are_the_same() {
+    for place in BOTH {
+        for _ in 0..20 {
+            let (_, _, stderr) = Sexton::new(place).options(JSON).probe(["die", "11"]).finish();
+            let killed = &events(&stderr, "command_killed")[0];
+            let message = killed.get("message").text();
+            let told = message.split_once("it ran for ").unwrap().1;
+            let told = if told == "less than 1ms" { "0ms" } else { told };
+            let Json::Number(fact) = killed.get("ran_ms") else { panic!("{stderr}") };
+            assert_eq!(humantime::parse_duration(told).unwrap().as_millis() as f64, *fact, "{stderr}");
+        }
+    }
+}
 
 #[test]
 fn as_json_every_line_of_a_whole_story_is_as_the_schema_says() {

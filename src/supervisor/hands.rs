@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::mem;
-use std::time::Duration;
 
 use humantime::format_duration;
 use log::kv::Value;
@@ -18,9 +17,8 @@ use crate::sys::{
     Change, ChangeKind, GroupStop, NoProc, SendError, Sent, die_by, kill_orphans, none_in_namespace, own_pid, send,
     send_to_group, send_to_orphaned_group, signal_orphans,
 };
-use crate::why::died::{
-    Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Rounded, Sender, Unkillable,
-};
+use crate::why::amounts::{Count, Rounded, milliseconds};
+use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Sender, Unkillable};
 use crate::why::evidence::{self, Evidence};
 
 /// What carries out the machine's actions.
@@ -241,7 +239,9 @@ impl Hands<'_> {
                 warn!("cannot send {signal} to pid {pid}, which {} left: {}", self.command, errno.desc());
             }
             Ok(Sent { count: 0, .. }) => debug!("nobody is left to be sent {signal}"),
-            Ok(Sent { count, .. }) => info!("sent {signal} to {count} processes that {} left", self.command),
+            Ok(Sent { count, .. }) => {
+                info!("sent {signal} to {} that {} left", Count::processes(count), self.command);
+            }
             Err(NoProc) if self.job.is_init => {
                 // Without the means to tell one from the other: all that the kernel finds.
                 let _ = send(-1, received);
@@ -413,10 +413,6 @@ fn by<'a>(facts: Facts<'a>, sender: Option<&'a Sender>) -> Facts<'a> {
     let Some(sender) = sender else { return facts };
     let facts = facts.and("sender_pid", sender.received.pid).and("sender_uid", sender.received.uid);
     facts.and_if("sender_command", sender.process.as_ref().map(Value::from_display))
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn by_sexton(signal: Signal) -> Received {

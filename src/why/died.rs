@@ -10,6 +10,7 @@ use std::time::Duration;
 use humantime::format_duration;
 use nix::errno::Errno;
 
+use super::amounts::{Bytes, Count, Rounded};
 use crate::report::{Facts, Name, Printable};
 use crate::shutdown::KILL_TIMEOUT;
 use crate::signal::{Received, Signal};
@@ -55,43 +56,6 @@ impl fmt::Display for Sender {
                 write!(f, "pid {pid} ({process}, uid {uid})")
             }
             (Received { pid, uid, .. }, None) => write!(f, "pid {pid} (uid {uid})"),
-        }
-    }
-}
-
-/// A length of time, no more exact than people want to know it.
-#[derive(Clone, Copy, Debug)]
-pub struct Rounded(pub Duration);
-
-impl fmt::Display for Rounded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // To the nearest one, so that a sleep of 300ms, of which our own clock sees a little less, is 300ms.
-        let nearest = self.0.saturating_add(Duration::from_micros(500));
-        let milliseconds = match u64::try_from(nearest.as_millis()).unwrap_or(u64::MAX) {
-            1 if self.0 < Duration::from_millis(1) => 0,
-            milliseconds => milliseconds,
-        };
-        let shown = match milliseconds {
-            0 => return f.write_str("less than 1ms"),
-            1..10_000 => Duration::from_millis(milliseconds),
-            // Tenths of a second.
-            10_000..60_000 => Duration::from_millis(milliseconds / 100 * 100),
-            _ => Duration::from_secs(milliseconds / 1000),
-        };
-        format_duration(shown).fmt(f)
-    }
-}
-
-/// A number of bytes, in the largest unit that shows it exactly.
-#[derive(Clone, Copy, Debug)]
-pub struct Bytes(pub u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-        match units.into_iter().find(|(unit, _)| self.0 >= *unit && self.0.is_multiple_of(*unit)) {
-            Some((unit, name)) => write!(f, "{} {name}", self.0.checked_div(unit).unwrap_or_default()),
-            None => write!(f, "{} bytes", self.0),
         }
     }
 }
@@ -351,8 +315,7 @@ impl fmt::Display for GraceOver<'_> {
         }
         if let Some(survivors) = self.survivors.filter(|survivors| survivors.count > 0) {
             let besides = if self.command_is_gone { "" } else { " besides it" };
-            let plural = if survivors.count == 1 { "" } else { "es" };
-            write!(f, ", {} process{plural} left{besides} ({})", survivors.count, survivors.names())?;
+            write!(f, ", {} left{besides} ({})", Count::processes(survivors.count), survivors.names())?;
         }
         if let Some(sender) = self.sender {
             write!(f, "; {signal} came from {sender}")?;
@@ -527,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn senders_zombies_times_and_sizes_read_well() {
+    fn senders_and_zombies_read_well() {
         assert_eq!(sender(12, Some("a\nb")).to_string(), "pid 12 (a\\nb, uid 33)");
         assert_eq!(sender(12, None).to_string(), "pid 12 (uid 33)");
         let kernel = Received { code: libc::SI_KERNEL, ..sender(0, None).received };
@@ -535,11 +498,5 @@ mod tests {
         let process = Some(Process::imagined(34, b'S', "worker"));
         let zombies = Zombies { parent: 34, process, count: 12 };
         assert_eq!(zombies.to_string(), "pid 34 (worker) leaves 12 zombies: it must wait() for its children");
-        for (milliseconds, shown) in [(0, "less than 1ms"), (12, "12ms"), (61_999, "1m 1s"), (12_345, "12s 300ms")] {
-            assert_eq!(Rounded(Duration::from_millis(milliseconds)).to_string(), shown);
-        }
-        for (bytes, shown) in [(0, "0 bytes"), (1 << 29, "512 MiB"), (3 << 30, "3 GiB"), (4097, "4097 bytes")] {
-            assert_eq!(Bytes(bytes).to_string(), shown);
-        }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! - [`evidence`] is noted while the command runs;
 //! - [`died`]: why the command died;
-//! - [`not_started`]: why it could not be started.
+//! - [`not_started`]: why it could not be started;
+//! - [`amounts`]: times, sizes and numbers in all of these sentences.
 
+pub mod amounts;
 pub mod died;
 pub mod evidence;
 pub mod not_started;

@@ -1,0 +1,111 @@
+//! Amounts as people read them: times, sizes, how many there are.
+
+use std::fmt;
+use std::time::Duration;
+
+use humantime::format_duration;
+
+/// Whole milliseconds, to the nearest one, but for what is less than one of them: so much is told as a
+/// fact, and in a sentence of the same.
+pub fn milliseconds(duration: Duration) -> u64 {
+    if duration < Duration::from_millis(1) {
+        return 0;
+    }
+    let nearest = duration.saturating_add(Duration::from_micros(500));
+    u64::try_from(nearest.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A length of time, no more exact than people want to know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rounded(pub Duration);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A sleep of 300ms, of which our own clock sees a little less, is 300ms.
+        let milliseconds = milliseconds(self.0);
+        let shown = match milliseconds {
+            0 => return f.write_str("less than 1ms"),
+            1..10_000 => Duration::from_millis(milliseconds),
+            // Tenths of a second.
+            10_000..60_000 => Duration::from_millis(milliseconds / 100 * 100),
+            _ => Duration::from_secs(milliseconds / 1000),
+        };
+        format_duration(shown).fmt(f)
+    }
+}
+
+/// A number of bytes, in the largest unit that shows it exactly.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes(pub u64);
+
+/// The units of bytes, the largest first.
+const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.into_iter().find(|(unit, _)| self.0 >= *unit && self.0.is_multiple_of(*unit)) {
+            Some((unit, name)) => write!(f, "{} {name}", self.0.checked_div(unit).unwrap_or_default()),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
+/// How many of something.
+#[derive(Clone, Copy, Debug)]
+pub struct Count {
+    count: u64,
+    one: &'static str,
+    many: &'static str,
+}
+
+impl Count {
+    /// So many processes.
+    pub fn processes(count: usize) -> Count {
+        Count { count: count as u64, one: "process", many: "processes" }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.count, if self.count == 1 { self.one } else { self.many })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn times_sizes_and_numbers_read_well() {
+        for (microseconds, shown) in [
+            (999, "less than 1ms"),
+            (1_000, "1ms"),
+            (3_499, "3ms"),
+            (3_500, "4ms"),
+            (12_000, "12ms"),
+            (61_999_000, "1m 1s"),
+            (12_345_000, "12s 300ms"),
+        ] {
+            assert_eq!(Rounded(Duration::from_micros(microseconds)).to_string(), shown);
+        }
+        for (bytes, shown) in [(0, "0 bytes"), (1 << 29, "512 MiB"), (3 << 30, "3 GiB"), (4097, "4097 bytes")] {
+            assert_eq!(Bytes(bytes).to_string(), shown);
+        }
+        for (count, shown) in [(0, "0 processes"), (1, "1 process"), (2, "2 processes")] {
+            assert_eq!(Count::processes(count).to_string(), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_in_a_sentence_and_as_a_fact_are_one_number(microseconds in 0_u64..10_000_000) {
+            let time = Duration::from_micros(microseconds);
+            let shown = Rounded(time).to_string();
+            match milliseconds(time) {
+                0 => prop_assert_eq!(shown, "less than 1ms"),
+                number => prop_assert_eq!(humantime::parse_duration(&shown), Ok(Duration::from_millis(number))),
+            }
+        }
+    }
+}
