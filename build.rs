@@ -31,6 +31,7 @@ fn commit() -> Option<String> {
     (commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| commit[..7].to_owned())
 }
 
+#[allow(clippy::disallowed_methods)] // those of the tests are meant
 fn git(args: &[&str]) -> Option<String> {
     let output = Command::new("git").args(args).current_dir(source()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

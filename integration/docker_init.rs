@@ -17,7 +17,7 @@ fn engine() -> &'static Engine {
 
 /// What `sexton --version` says behind " - git.".
 fn commit() -> String {
-    let mut version = Command::new(image::sexton());
+    let mut version = crate::harness::command(image::sexton());
     version.arg("--version");
     let version = finish(version).unwrap().succeeded();
     version.trim().split_once(" - git.").expect("a commit").1.to_owned()

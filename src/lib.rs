@@ -32,6 +32,9 @@ pub mod config;
 pub mod exit_status;
 pub mod launch;
 pub mod meant;
+#[cfg(test)]
+#[path = "../tests/harness/names.rs"]
+mod names;
 pub mod report;
 pub mod shutdown;
 pub mod signal;

@@ -2,8 +2,6 @@
 
 mod harness;
 
-use std::process::Command;
-
 use harness::sexton_binary;
 
 /// The program headers of a 64-bit little-endian ELF file, by their types (elf(5)).
@@ -25,7 +23,7 @@ fn the_binary_names_no_interpreter_and_no_shared_library() {
     assert_eq!(&elf[..6], b"\x7fELF\x02\x01", "a 64-bit little-endian ELF file");
     const PT_INTERP: u32 = 3;
     assert!(!program_header_types(&elf).contains(&PT_INTERP), "it asks for a loader");
-    let readelf = Command::new("readelf").arg("-d").arg(sexton_binary()).output();
+    let readelf = harness::command("readelf").arg("-d").arg(sexton_binary()).output();
     let readelf = readelf.expect("readelf is missing: apt-get install binutils");
     let dynamic = String::from_utf8_lossy(&readelf.stdout);
     assert!(!dynamic.contains("(NEEDED)"), "it needs shared libraries: {dynamic}");

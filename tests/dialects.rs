@@ -10,33 +10,23 @@ mod looks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use cases::Case;
-use harness::{BOTH, Place, Sexton, Status, probe_binary, sexton_binary, wait_until};
+use harness::{BOTH, Folder, Place, Sexton, Status, probe_binary, sexton_binary, wait_until};
 use looks::Program;
 
-/// A folder with sexton under another name.
+/// sexton under another name.
 struct Renamed {
-    folder: PathBuf,
     binary: PathBuf,
+    _folder: Folder,
 }
 
 impl Renamed {
     fn as_name(name: &str) -> Renamed {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(format!("sexton-as-{name}-{process}-{count}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let binary = folder.join(name);
+        let folder = Folder::new();
+        let binary = folder.0.join(name);
         std::os::unix::fs::symlink(std::fs::canonicalize(sexton_binary()).unwrap(), &binary).unwrap();
-        Renamed { folder, binary }
-    }
-}
-
-impl Drop for Renamed {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
+        Renamed { binary, _folder: folder }
     }
 }
 

@@ -2,10 +2,10 @@
 
 mod harness;
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use harness::{BOTH, Place, Running, Sexton, Status, now, probe_binary, sexton_binary, wait_until};
+use harness::{BOTH, Folder, Place, Running, Sexton, Status, now, probe_binary, sexton_binary, wait_until};
 
 const STOP: [&str; 4] = ["--orphans", "stop", "--grace-period", "20s"];
 
@@ -53,17 +53,16 @@ fn every_form_of_entrypoint_shuts_down_gracefully_and_each_process_is_told_once(
 /// npm runs the script in a shell and passes SIGTERM on by itself.
 #[test]
 fn npm_start_shuts_down_gracefully() {
-    let folder = std::env::temp_dir().join(format!("sexton-npm-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = Folder::new();
     let script = format!("{} server 200; true", probe_binary().display());
     let package = format!(r#"{{"name": "server", "version": "1.0.0", "scripts": {{"start": "{script}"}}}}"#);
-    std::fs::write(folder.join("package.json"), package).unwrap();
+    std::fs::write(folder.path("package.json"), package).unwrap();
     for (place, group) in BOTH.into_iter().flat_map(|place| [(place, &[][..]), (place, &["--group"])]) {
         let mut run = Sexton::new(place)
             .options(STOP)
             .options(group)
-            .setup([format!("cwd={}", folder.display())])
-            .env("HOME", &folder)
+            .setup([format!("cwd={}", folder.0.display())])
+            .env("HOME", &folder.0)
             .env("npm_config_update_notifier", "false")
             .command(["npm", "start"]);
         run.wait_for_line("ready");
@@ -71,7 +70,6 @@ fn npm_start_shuts_down_gracefully() {
         assert_eq!(run.wait_for_line("clean"), "clean 1", "{place:?}");
         run.status();
     }
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// A handler of the stop signal starts one more process and ends: it was not there to be told.
@@ -222,7 +220,7 @@ fn what_was_put_into_the_namespace_from_outside_is_stopped_and_waited_for() {
     harness::require_root("enters a namespace");
     let mut run = Sexton::new(Place::Init).options(STOP).probe(["record", "10", "6"]);
     run.line();
-    let mut stranger = Command::new("nsenter")
+    let mut stranger = harness::command("nsenter")
         .args(["-t", &run.pid.to_string(), "-p", "-m", "--"])
         .arg(probe_binary())
         .args(["server", "400"])

@@ -121,8 +121,8 @@ fn a_second_stop_signal_ends_the_sleep() {
             harness::is_waiting(run.pid) && run.proc_status("ShdPnd") == "0000000000000000"
         });
         // From another process: the same one twice at once would be an echo.
-        let sent = std::process::Command::new("kill").arg(run.pid.to_string()).status().unwrap();
-        assert!(sent.success());
+        let kill = format!("kill -TERM {}", run.pid);
+        assert!(harness::command("sh").args(["-c", &kill]).status().unwrap().success());
         assert_eq!(run.recorded().signal, 15);
         assert_eq!(run.status(), Status::Exited(7));
     }

@@ -9,7 +9,7 @@ mod cgroup;
 mod harness;
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ fn enter(run: &Running, cgroup: &Cgroup, words: &str) -> Child {
         cgroup.procs().display(),
         probe.display()
     );
-    let mut enter = Command::new("sh");
+    let mut enter = harness::command("sh");
     enter.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped());
     enter.spawn().expect("sh and nsenter (util-linux) are there")
 }

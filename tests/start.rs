@@ -2,7 +2,7 @@
 
 mod harness;
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use harness::{BOTH, Place, Sexton, Status, now, probe_binary, sexton_binary};
@@ -228,7 +228,7 @@ fn while_the_parent_lives_the_parent_death_signal_does_not_come() {
 fn the_end_of_a_mere_thread_of_the_parent_does_not_count() {
     use std::io::{BufRead, BufReader};
     let spawn = || {
-        Command::new(sexton_binary())
+        harness::command(sexton_binary())
             .args(["-p", "TERM", "--"])
             .arg(probe_binary())
             .args(["record", "15", "7"])
@@ -271,7 +271,7 @@ fn sexton_under_sexton_passes_everything_on() {
 /// lose what is sent to it.
 #[test]
 fn the_first_system_call_of_sexton_blocks_every_signal() {
-    let trace = Command::new("strace").args(["-e", "trace=all"]).arg(sexton_binary()).arg("true").output();
+    let trace = harness::command("strace").args(["-e", "trace=all"]).arg(sexton_binary()).arg("true").output();
     let trace = trace.expect("strace is missing: apt-get install strace");
     let text = String::from_utf8_lossy(&trace.stderr).into_owned();
     let mut calls = text.lines().skip_while(|line| !line.starts_with("execve(")).skip(1);

@@ -5,7 +5,7 @@ mod harness;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use harness::{BOTH, Folder, Sexton, Status, sexton_binary};
 use proptest::prelude::*;
@@ -334,16 +334,15 @@ fn twenty_thousand_random_argument_lists_never_panic_nor_hang() {
         4 => prop::sample::select(words).prop_map(<[u8]>::to_vec),
         1 => prop::collection::vec(1_u8..=255, 0..12).prop_map(|bytes| bytes.into_iter().filter(|b| *b != b'/').collect()),
     ];
-    let empty = std::env::temp_dir().join(format!("sexton-empty-{}", std::process::id()));
-    std::fs::create_dir_all(&empty).unwrap();
+    let empty = Folder::new();
     let mut runner = TestRunner::new(Config { cases: 20_000, failure_persistence: None, ..Config::default() });
     let result = runner.run(&prop::collection::vec(word, 0..7), |words| {
         let args: Vec<OsString> = words.into_iter().map(OsString::from_vec).collect();
-        let output = Command::new(sexton_binary())
+        let output = harness::command(sexton_binary())
             .args(&args)
             .env_clear()
-            .env("PATH", &empty)
-            .current_dir(&empty)
+            .env("PATH", &empty.0)
+            .current_dir(&empty.0)
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -357,7 +356,6 @@ fn twenty_thousand_random_argument_lists_never_panic_nor_hang() {
         }
         Ok(())
     });
-    std::fs::remove_dir(&empty).unwrap();
     let _ = std::io::stdout().flush();
     result.unwrap();
 }

@@ -198,7 +198,7 @@ fn the_sender_of_a_stop_signal_is_named_when_it_can_be_seen() {
         let mut run = Sexton::new(place).options(["--grace-period", "500ms"]).shell(script);
         assert_eq!(run.status(), Status::Exited(137));
         let stderr = std::io::read_to_string(run.stderr.take().unwrap()).unwrap();
-        assert_has(sentence(&stderr), &["; SIGTERM came from pid ", " (sh, uid 0)"]);
+        assert_has(sentence(&stderr), &["; SIGTERM came from pid ", &format!(" (sh, uid {})", place.uid())]);
     }
 }
 

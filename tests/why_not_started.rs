@@ -954,7 +954,7 @@ impl Drop for Cgroup {
 
 #[test]
 fn a_cgroup_with_too_many_processes_is_named_with_its_numbers() {
-    let outer = Cgroup::new(&Cgroup::parent(), &format!("why-{}", std::process::id()));
+    let outer = Cgroup::new(&Cgroup::parent(), &harness::unique());
     for place in BOTH {
         // The limit is the cgroup's own, or that of the one above it.
         for above in [false, true] {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::launch::{self, Running, Setup};
-use crate::proc;
+use crate::{names, proc};
 
 /// A program that strace looks over the shoulder of, from its execve(2) on.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Traced {
 /// strace is not installed, or the program cannot be started.
 pub fn start(line: &[&str], environment: &[&str], setup: Setup) -> io::Result<Traced> {
     let mut running = launch::start(line, environment, Setup { hold: true, ..setup })?;
-    let log = std::env::temp_dir().join(format!("sexton-bench-calls-{}", std::process::id()));
+    let log = std::env::temp_dir().join(format!("sexton-bench-calls-{}", names::random()));
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(&log).arg("-p").arg(running.pid.to_string());
     let strace = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn();

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::names;
+
 /// What a program is to the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -71,8 +73,8 @@ impl Field {
     ///
     /// A build of sexton, or one of our own programs, is not there.
     pub fn gather(sextons: &[(String, PathBuf)]) -> io::Result<Field> {
-        let folder = std::env::temp_dir().join(format!("sexton-bench-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
+        let folder = std::env::temp_dir().join(format!("sexton-bench-{}", names::random()));
+        fs::create_dir(&folder)?;
         let mut field = Field { contestants: Vec::new(), command: String::new(), missing: Vec::new(), folder };
         let ours = std::env::current_exe()?;
         let beside = |name: &str| ours.with_file_name(name);

@@ -14,6 +14,9 @@ pub mod contestants;
 pub mod json;
 pub mod launch;
 pub mod measures;
+#[path = "../../tests/harness/names.rs"]
+#[allow(dead_code)]
+mod names;
 pub mod page;
 pub mod proc;
 pub mod shared;

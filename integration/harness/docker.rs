@@ -109,7 +109,7 @@ impl Engine {
         line.extend_from_slice(options);
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         room.daemon("dockerd", &line, || {
-            let mut version = Command::new("docker");
+            let mut version = super::command("docker");
             version.args(["--host", &host, "version"]);
             version
         });
@@ -118,7 +118,7 @@ impl Engine {
 
     /// The `docker` command that talks to this engine.
     pub fn command(&self) -> Command {
-        let mut command = Command::new("docker");
+        let mut command = super::command("docker");
         if let Some(room) = &self.room {
             command.env("DOCKER_HOST", socket(room)).env_remove("DOCKER_CONTEXT");
         }

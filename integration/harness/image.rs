@@ -150,7 +150,7 @@ pub fn probe() -> PathBuf {
             Some("debug") | None => "dev",
             Some(profile) => profile,
         };
-        let mut command = Command::new(cargo);
+        let mut command = super::command(cargo);
         command.args(["build", "--quiet", "--example=probe", "--profile", profile]);
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
         let built = finish(command).unwrap_or_else(|why| panic!("{why}"));

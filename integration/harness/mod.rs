@@ -4,7 +4,9 @@
 //! the engine or for the end of a command. Every wait ends after [`PATIENCE`] with a panic that
 //! says what did not come and what came instead.
 
-#![allow(dead_code, unused_imports)] // each test file uses a part of it
+// Each test file uses a part of it; what a program starts with is the kernel's business (tests/harness/start.rs).
+#![allow(dead_code, unused_imports, unsafe_code)]
+#![allow(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 pub mod core;
 mod docker;
@@ -17,14 +19,19 @@ mod room;
 mod run;
 mod terminal;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+#[path = "../../tests/harness/names.rs"]
+mod names;
+#[path = "../../tests/harness/start.rs"]
+mod start;
+
+use std::time::Duration;
 
 pub use docker::{CALLS, Docker, Engine, Kind, engine, use_engine};
 pub use host::{Process, children};
 pub use image::with_instructions;
 pub use room::{Room, run_name};
 pub use run::{Finished, Lines, docker, finish, installed};
+pub use start::command;
 pub use terminal::Terminal;
 
 /// What a test waits for at most, for anything that should happen at once. Long, because the
@@ -100,11 +107,8 @@ pub struct Name(String);
 
 impl Name {
     fn unique() -> Name {
-        static COUNTER: AtomicUsize = AtomicUsize::new(0);
         // Several test processes run at once, maybe out of several containers with one engine.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        Name(format!("{}-{}-{now}-{number}", run_name(), std::process::id()))
+        Name(format!("{}-{}", run_name(), names::random()))
     }
 }
 

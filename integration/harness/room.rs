@@ -9,13 +9,12 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 
-use super::{PATIENCE, children};
+use super::{PATIENCE, children, command, names};
 
 /// What PID 1 of a room does: `sh -c KEEPER keeper NAME FOLDER`.
 const KEEPER: &str = r#"
@@ -60,12 +59,14 @@ pub struct Room {
 impl Room {
     /// An empty room.
     pub fn new() -> Room {
-        static COUNTER: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("{}-{}-{}", run_name(), std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{}-{}", run_name(), names::random());
         // Not in the folder of the build: the path of a socket has 107 bytes at most (unix(7)).
+        // Cleared away by the keeper, which outlives us.
+        #[allow(clippy::disallowed_methods)]
         let folder = std::env::temp_dir().join(&name);
-        fs::create_dir_all(folder.join("data")).unwrap();
-        let mut keeper = Command::new("unshare");
+        fs::create_dir(&folder).unwrap();
+        fs::create_dir(folder.join("data")).unwrap();
+        let mut keeper = command("unshare");
         keeper.args(["--mount", "--net", "--pid", "--fork", "--mount-proc", "sh", "-c", KEEPER, "keeper", &name]);
         keeper.arg(&folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         // What ends the tests as a group, ^C or timeout(1), is not to end who clears up behind them.
@@ -100,7 +101,7 @@ impl Room {
 
     /// A command in the room.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
+        let mut command = command("nsenter");
         command.arg(format!("--target={}", self.init)).args(["--mount", "--net", "--pid", "--", program]);
         command
     }

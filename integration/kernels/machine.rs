@@ -1,14 +1,23 @@
 //! A machine in QEMU's software emulation, with sexton as /sbin/init of its initramfs.
 
+// The tests' own names and starts, which it shares, do to the kernel what a test must.
+#![allow(dead_code, unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+#[path = "../../tests/harness/names.rs"]
+mod names;
+#[path = "../../tests/harness/start.rs"]
+mod start;
+
+use start::command;
 
 /// What a test waits for at most. Long: emulated machines are slow, and several may run at once.
 pub const PATIENCE: Duration = Duration::from_secs(900);
@@ -51,15 +60,13 @@ impl Machine {
     /// Boots the kernel; `settings` go on its command line, and to sexton whatever the kernel does
     /// not know: variables, and behind a `--` the arguments.
     pub fn boot(kernel: Kernel, settings: &str) -> Machine {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("machine-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(names::unique());
         let cache = fetch(kernel);
         lay_out(&folder.join("root"), &cache, kernel.kind);
         pack(&folder);
 
         let (program, options) = kernel.kind.qemu.split_first().unwrap();
-        let mut qemu = Command::new(program);
+        let mut qemu = command(program);
         qemu.args(options).args(["-accel", "tcg", "-smp", "2", "-m", "1024", "-nodefaults", "-no-user-config"]);
         // A kernel that panics reboots at once, and that ends QEMU.
         qemu.args(["-display", "none", "-serial", "stdio", "-no-reboot", "-kernel"]).arg(cache.join("vmlinuz"));
@@ -151,7 +158,7 @@ fn scripts() -> PathBuf {
 }
 
 fn fetch(kernel: Kernel) -> PathBuf {
-    let fetched = Command::new(scripts().join("fetch"))
+    let fetched = command(scripts().join("fetch"))
         .args([kernel.release, kernel.kind.debian])
         .stderr(Stdio::inherit())
         .output()
@@ -187,6 +194,6 @@ fn lay_out(root: &Path, cache: &Path, kind: &Kind) {
 /// Puts the files into the archive that the kernel unpacks (cpio(5), "New ASCII Format").
 fn pack(folder: &Path) {
     let script = "cd root && find . | cpio --quiet --create --format newc >../initramfs";
-    let packed = Command::new("sh").args(["-c", script]).current_dir(folder).status().unwrap();
+    let packed = command("sh").args(["-c", script]).current_dir(folder).status().unwrap();
     assert!(packed.success(), "the initramfs cannot be made; Debian: apt-get install cpio");
 }

@@ -46,7 +46,7 @@ impl Node {
         let config_file = folder.join("config.toml");
         fs::write(&config_file, config).unwrap();
         let ctr = || {
-            let mut ctr = Command::new("ctr");
+            let mut ctr = crate::harness::command("ctr");
             ctr.arg("--address").arg(&socket).arg("--namespace=k8s.io");
             ctr
         };
@@ -194,7 +194,7 @@ impl<'a> Plan<'a> {
         let id = node.call("CreateContainer", request).text(1);
         node.call("StartContainer", Message::default().text(1, &id));
         let path = node.room.folder().join(LOGS).join(self.name);
-        let mut tail = Command::new("tail");
+        let mut tail = crate::harness::command("tail");
         tail.args(["--follow", "--lines=+1"]).arg(&path);
         Container { node, id, lines: Lines::of(tail), log: path }
     }

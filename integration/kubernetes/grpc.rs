@@ -139,7 +139,7 @@ impl fmt::Display for Refused {
 
 /// Calls a method and waits for the answer, at most so long.
 pub fn call(socket: &Path, method: &str, message: Message, patience: Duration) -> Result<Reply, Refused> {
-    let mut curl = Command::new("curl");
+    let mut curl = crate::harness::command("curl");
     curl.args(["--silent", "--show-error", "--http2-prior-knowledge", "--dump-header", "/dev/stderr"]);
     curl.arg("--max-time").arg(patience.as_secs().to_string()).arg("--unix-socket").arg(socket);
     curl.args(["--header", "content-type: application/grpc", "--header", "te: trailers", "--data-binary", "@-"]);

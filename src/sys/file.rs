@@ -141,20 +141,21 @@ pub fn demanded_capabilities(path: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Folder;
 
     #[test]
     fn lines_are_whole_wherever_a_read_ends_and_one_that_is_too_long_is_left_out() {
-        let path = std::env::temp_dir().join(format!("sexton-lines-{}", std::process::id()));
+        let folder = Folder::new();
+        let path = folder.path("lines");
         let short: Vec<String> = (0..1000).map(|number| format!("line {number}")).collect();
         let long = "x".repeat(3 * 4096 - 20);
         std::fs::write(&path, format!("{}\n{long}line 7\nlast\n", short.join("\n"))).unwrap();
-        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let name = CString::new(path).unwrap();
         let mut seen = Vec::new();
         let found = Opened::default().find_line(&name, |line| {
             seen.push(line.to_owned());
             (line == "last").then_some(())
         });
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(found, Some(()));
         assert_eq!(seen.pop().as_deref(), Some("last"));
         assert_eq!(seen, short);
@@ -162,11 +163,13 @@ mod tests {
 
     #[test]
     fn what_is_opened_is_closed_by_whoever_has_it() {
-        let path = std::env::temp_dir().join(format!("sexton-opened-{}", std::process::id()));
+        let folder = Folder::new();
+        let path = folder.path("opened");
         std::fs::write(&path, "line\n").unwrap();
-        let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+        let name = CString::new(path.as_str()).unwrap();
         // Other tests open and close files in other threads: a number says nothing but with its file.
-        let has = |number| std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|file| file == path);
+        let has =
+            |number| std::fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|file| file == Path::new(&path));
         let open = || (0..1024).filter(|number| has(*number)).collect::<Vec<RawFd>>();
         let mut opened = Opened::default();
         for count in [1, 2, 3, 3, 3] {
@@ -185,6 +188,5 @@ mod tests {
         for number in [first, last] {
             nix::unistd::close(number).unwrap();
         }
-        std::fs::remove_file(&path).unwrap();
     }
 }

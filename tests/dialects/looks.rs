@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use crate::harness::{self, Place, Running, Sexton, Status, Terminal, probe_binary, wait_until};
+use crate::harness::{self, Folder, Place, Running, Sexton, Status, Terminal, probe_binary, wait_until};
 
 pub type Words = &'static [&'static str];
 
@@ -120,20 +120,18 @@ pub fn inherits(args: Words) -> Look {
         let (status, stdout, _) = program.with(args).options(words(&["PROBE", "state"])).bare().finish();
         let kept = ["descriptors ", "leads-", "foreground ", "uid ", "cwd ", "no-new-privs "];
         let lines = stdout.lines().filter_map(|line| match line.split_once(' ') {
-            Some(("mask", set)) => Some(format!("blocked {}", changed(set, "SigBlk"))),
-            Some(("ignored", set)) => Some(format!("ignored {}", changed(set, "SigIgn"))),
+            Some(("mask", set)) => Some(format!("blocked {}", numbers(set))),
+            Some(("ignored", set)) => Some(format!("ignored {}", numbers(set))),
             _ => kept.iter().any(|key| line.starts_with(key)).then(|| line.to_owned()),
         });
         lines.chain([shown(status)]).collect()
     })
 }
 
-/// The signals in this set that are not in the test's own: whoever started the tests may have
-/// left something. (SIGPIPE is the test harness's own doing.)
-fn changed(set: &str, own: &str) -> String {
-    let bits = |text: &str| u64::from_str_radix(text, 16).unwrap();
-    let own = bits(&harness::proc_status(std::process::id() as i32, own).unwrap()) & !(1 << (libc::SIGPIPE - 1));
-    let numbers = (1..=64).filter(|signal| bits(set) & !own & 1 << (signal - 1) != 0);
+/// The signals in this set.
+fn numbers(set: &str) -> String {
+    let set = u64::from_str_radix(set, 16).unwrap();
+    let numbers = (1..=64).filter(|signal| set & 1 << (signal - 1) != 0);
     let numbers: Vec<String> = numbers.map(|signal| signal.to_string()).collect();
     if numbers.is_empty() { "nothing".into() } else { numbers.join(" ") }
 }
@@ -414,19 +412,15 @@ fn on_terminal_seen(args: Words, counts: bool) -> Look {
 /// On a terminal: a script that names no interpreter, which only the shell can run.
 pub fn runs_script_on_terminal(args: Words) -> Look {
     Box::new(move |program| {
-        let (name, process) = (program.binary.replace('/', "-"), std::process::id());
-        let folder = std::env::temp_dir().join(format!("sexton-script{name}-{process}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        let script = folder.join("script");
+        let folder = Folder::new();
+        let script = folder.path("script");
         std::fs::write(&script, "read x\necho typed-$x\n").unwrap();
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut terminal = Terminal::open();
         let mut run = on(&terminal, program.with(args)).options([&script]).bare();
         terminal.type_keys("it\n");
         terminal.wait_for("typed-it");
-        let lines = vec![shown(run.status())];
-        std::fs::remove_dir_all(&folder).unwrap();
-        lines
+        vec![shown(run.status())]
     })
 }
 

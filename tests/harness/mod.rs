@@ -4,7 +4,8 @@
 //! else the one that cargo built for the tests.
 
 // Each test file uses a part of it; and it does to the kernel what a test must.
-#![allow(dead_code, unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+#![allow(dead_code, unused_imports, unsafe_code)]
+#![allow(clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,10 +13,15 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+mod names;
+mod start;
+
+pub use names::{Folder, unique};
+pub use start::{command, raw};
 
 /// What a test waits for at most, for anything that should happen at once. Long, because the
 /// machine may be busy with other tests; whoever waits so long has found a hang.
@@ -31,6 +37,13 @@ pub enum Place {
 }
 
 pub const BOTH: [Place; 2] = [Place::Init, Place::Ordinary];
+
+impl Place {
+    /// The uid that sexton sees as its own: without root, the namespace has one user, its root.
+    pub fn uid(self) -> u32 {
+        if self == Place::Init { 0 } else { unsafe { libc::getuid() } }
+    }
+}
 
 /// The sexton under test.
 pub fn sexton_binary() -> PathBuf {
@@ -148,7 +161,7 @@ impl Sexton {
         let (reader, writer) = pipe();
         // A number that neither the launcher nor the program uses for anything else.
         const REPORT: i32 = 60;
-        let mut launcher = Command::new(probe_binary());
+        let mut launcher = command(probe_binary());
         launcher.arg("run").arg(format!("report={REPORT}"));
         if self.place == Place::Init {
             launcher.arg("init");
@@ -159,8 +172,6 @@ impl Sexton {
         wanted.push((writer.as_raw_fd(), REPORT));
         unsafe {
             launcher.pre_exec(move || {
-                // Rust ignores SIGPIPE in this process; the program is to start without that.
-                libc::signal(libc::SIGPIPE, libc::SIG_DFL);
                 // Whatever else this process has open is none of the program's business.
                 libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
                 // Away from the numbers that are wanted: one of them may be in the place of another.
@@ -450,26 +461,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A name that nobody else uses.
-pub fn unique() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("sexton-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A folder of the test's own, gone with it.
-pub struct Folder(pub PathBuf);
-
 impl Folder {
-    pub fn new() -> Folder {
-        let path = std::env::temp_dir().join(unique());
-        std::fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    pub fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
     /// A file that may be executed.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         self.file_with_mode(name, content, 0o755)
@@ -493,12 +485,6 @@ pub fn settle(path: &str) {
         let given = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
         given == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EAGAIN)
     });
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A pipe, both ends close-on-exec.
