@@ -57,8 +57,14 @@ test: build probe ## Run all tests that need no container engine, against the re
 	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast
 	$(CARGO) test --lib $(BENCH_PACKAGE)
 
-test-dist: dist probe ## Run the same tests against the release file of this machine
-	TEST_BINARY='$(abspath dist/sexton-$(shell uname -m)-linux)' $(RUN_TESTS) --no-fail-fast
+# As `nohup`, the `&` of a script and some CI runners start a program, and worse: every signal is ignored
+# (but SIGCHLD: nobody could wait for a child) and blocked. What runs the tests is started as usual, because
+# it has handlers of its own, which would undo it.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)
+AS_A_BACKGROUND_JOB := CARGO_TARGET_$(HOST)_RUNNER='env --block-signal --ignore-signal --default-signal=CHLD'
+
+test-dist: dist probe ## Run the same tests against the release file of this machine, with all signals ignored and blocked
+	$(AS_A_BACKGROUND_JOB) TEST_BINARY='$(abspath dist/sexton-$(shell uname -m)-linux)' $(RUN_TESTS) --no-fail-fast
 
 # The rest asks the kernel for what qemu-user does not do: docs/testing.md, "On aarch64".
 ARM64_TESTS := exit_status usage dialects signals shutdown inherited

@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use harness::Status;
+use harness::{Folder, Status};
 use nix::errno::Errno;
 use scenarios::{Life, Scenario, scenarios};
 
@@ -136,7 +136,8 @@ struct Seen {
 }
 
 fn try_faults(all: bool) -> Seen {
-    let scenarios = scenarios();
+    let folder = Folder::new();
+    let scenarios = scenarios(&folder);
     let (mut work, mut turns) = (Vec::new(), BTreeMap::new());
     for (index, scenario) in scenarios.iter().enumerate() {
         let (usual, traced) = scenario.run(&["trace".into()], PATIENCE).expect("without a fault there is no hang");

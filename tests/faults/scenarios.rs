@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::{Place, Sexton, Status, Terminal, probe_binary, unique};
+use crate::harness::{Folder, Place, Sexton, Status, Terminal, probe_binary, unique};
 
 /// What is seen of a life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,16 +119,16 @@ fn without_numbers(line: &str) -> String {
     out.join(" ").replace("less than #", "#")
 }
 
-/// All that a fault is tried in.
-pub fn scenarios() -> Vec<Scenario> {
+/// All that a fault is tried in; their files are put into this folder.
+pub fn scenarios(folder: &Folder) -> Vec<Scenario> {
     use Place::{Init, Ordinary};
     let probe = probe_binary().to_string_lossy().into_owned();
     let probe = probe.as_str();
     let file = |name: &str, content: &str| {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = folder.path(name);
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        path.to_string_lossy().into_owned()
+        path
     };
     let windows = file("faults-windows", "#!/bin/sh\r\nexit 3\r\n");
     let without_interpreter = file("faults-plain", "echo started\nexit 3\n");
