@@ -14,7 +14,7 @@ use harness::{
 /// A shell script in the namespaces of PID 1, as `docker exec` starts it.
 fn nsenter(run: &Running, script: &str) -> Command {
     require_root("enters a namespace");
-    let mut nsenter = Command::new("nsenter");
+    let mut nsenter = harness::command("nsenter");
     nsenter.args(["-t", &run.pid.to_string(), "-p", "-m", "--", "sh", "-c", script]).stdin(Stdio::null());
     nsenter
 }
