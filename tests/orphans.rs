@@ -189,20 +189,27 @@ fn with_wait_signals_go_to_what_is_left() {
 
 #[test]
 fn a_fork_bomb_of_200_does_not_escape() {
+    let options = "--orphans stop --grace-period 300ms --";
+    let (sexton, probe) = (sexton_binary(), probe_binary());
+    let (sexton, probe) = (sexton.display(), probe.display());
     // In a namespace of its own, whose end is the end of whatever escapes: but sexton is not its
-    // PID 1 and has to do it all by itself.
-    let script = format!(
-        "{} --orphans stop --grace-period 300ms -- {} bomb 200; echo status-$?; read x",
-        sexton_binary().display(),
-        probe_binary().display()
-    );
-    let mut run = Sexton::new(Place::Init).binary("/bin/sh").options(["-c", &script]).bare();
+    // PID 1 and has to do it all by itself. Another child makes no difference.
+    for before in ["", "sleep 1000 &"] {
+        let script = format!("sh -c '{before} exec {sexton} {options} {probe} bomb 200'; echo status-$?; read x");
+        let mut run = Sexton::new(Place::Init).binary("/bin/sh").options(["-c", &script]).bare();
+        run.wait_for_line("ready");
+        let started = now();
+        assert_eq!(run.wait_for_line("status"), "status-0");
+        assert!(now() - started < Duration::from_secs(10), "they ended by themselves, not by sexton");
+        let left = harness::descendants(run.pid);
+        assert!(left.is_empty(), "{left:?}");
+    }
+    // They come faster than sexton can look at each.
+    let mut run = Sexton::new(Place::Init).options(options.split(' ').take(4)).probe(["bomb", "200"]);
     run.wait_for_line("ready");
     let started = now();
-    assert_eq!(run.wait_for_line("status"), "status-0");
-    assert!(now() - started < Duration::from_secs(15), "they ended by themselves, not by sexton");
-    let left = harness::descendants(run.pid);
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(run.status(), Status::Exited(0));
+    assert!(now() - started < Duration::from_secs(10), "the deadline was held off");
 }
 
 #[test]
@@ -212,6 +219,62 @@ fn ten_thousand_orphans_are_stopped_and_reaped_in_one_go() {
         run.line();
         assert_eq!(run.status(), Status::Exited(3), "{place:?}");
     }
+}
+
+/// A script whose own child becomes sexton by exec, with a child that stays in the script's session and process
+/// group: those are not sexton's. As `setup` has it they have numbers, or are shown as 0, or as PID 1's.
+#[track_caller]
+fn assert_the_callers_group_is_spared(place: Place, setup: &[&str], between: &str) {
+    let inner = format!(
+        "(trap '' TERM; echo child; exec sleep 1000) & {between} exec setsid {} --orphans stop --grace-period 300ms -- true",
+        sexton_binary().display()
+    );
+    let outer = format!(
+        "sleep 1000 & bystander=$!; sh -c \"{}\"; echo inner-$?; kill -0 $bystander; echo bystander-$?; read x; exit 8",
+        inner.replace('$', "\\$")
+    );
+    let mut run = Sexton::new(place).binary("/bin/sh").setup(setup.iter().copied()).options(["-c", &outer]).bare();
+    let what = format!("{place:?} {setup:?} {between}");
+    run.wait_for_line("child");
+    let started = now();
+    assert_eq!(run.wait_for_line("inner"), "inner-0", "{what}");
+    assert!(now() - started < Duration::from_secs(10), "{what}: the child that sexton was given was not killed");
+    assert_eq!(run.line(), "bystander-0", "{what}");
+    assert_eq!(harness::descendants(run.pid).len(), 1, "{what}: all but the bystander are gone");
+    drop(run.stdin.take());
+    assert_eq!(run.status(), Status::Exited(8), "{what}");
+}
+
+#[test]
+fn a_group_in_which_not_everybody_is_sextons_is_not_killed_even_when_a_child_of_sextons_is_in_it() {
+    for between in ["", "setsid true;"] {
+        assert_the_callers_group_is_spared(Place::Ordinary, &["setsid"], between);
+        // The script is PID 1, and leads group 1 or one that is shown as 0: kill(2) takes both for something else.
+        assert_the_callers_group_is_spared(Place::Init, &["setsid"], between);
+        assert_the_callers_group_is_spared(Place::Init, &[], between);
+    }
+}
+
+/// What somebody starts in a PID namespace below sexton becomes sexton's when its own parent ends, and is in the
+/// session of whoever started it.
+#[test]
+fn a_session_is_not_killed_because_an_orphan_of_it_came_to_sexton() {
+    harness::require_root("enters a namespace");
+    let options = ["--orphans", "stop", "--grace-period", "300ms"];
+    let script = "exec unshare --pid --fork sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done'";
+    let mut run = start(Place::Ordinary, &options, "sh", script);
+    run.wait_for_line("ready");
+    let init = harness::children(run.command_pid())[0];
+    let script = format!("nsenter -t {init} -p sh -c 'sleep 1000 & echo $!' >&2; echo entered; read x; exit 9");
+    // In a session of its own: the tests are not to die of a failure.
+    let mut caller = Sexton::new(Place::Ordinary).binary("/bin/sh").setup(["setsid"]).options(["-c", &script]).bare();
+    assert_eq!(caller.line(), "entered");
+    wait_until("the orphan is sexton's", || harness::children(init).len() == 2);
+    run.send(15);
+    run.status();
+    wait_until("the namespace is gone", || !is_alive(init));
+    drop(caller.stdin.take());
+    assert_eq!(caller.status(), Status::Exited(9));
 }
 
 /// Processes that an engine's exec put into the namespace are no children of PID 1.

@@ -36,6 +36,8 @@ pub(super) struct Hands<'a> {
     pub shutdown_began: bool,
     /// The stop signal that went to the whole process group of the command.
     pub group_stop: Option<GroupStop>,
+    /// It is known which sessions are older than the command.
+    pub knows_sessions: bool,
     /// The grace period is over and all that is left is to be killed.
     pub killing: bool,
 }
@@ -366,7 +368,7 @@ impl Hands<'_> {
     /// SIGKILL to all that is left, unless orphans are to be left.
     fn kill_orphans(&mut self) {
         self.killing = self.config.orphans != Orphans::Leave;
-        if self.killing && kill_orphans(self.command.pid).is_err() {
+        if self.killing && kill_orphans(self.command.pid, self.knows_sessions).is_err() {
             self.killing = false;
             warn!("there is no usable /proc: processes that {} left may survive", self.command);
         }

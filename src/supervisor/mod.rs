@@ -22,7 +22,8 @@ use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
     Inbox, Opened, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_log,
-    is_one_of_several, leads_session, leave_terminal, leave_working_directory, monotonic_now, own_pid, unblock_stderr,
+    is_one_of_several, leads_session, leave_terminal, leave_working_directory, monotonic_now, note_old_sessions,
+    own_pid, unblock_stderr,
 };
 use crate::why::died::Command;
 use crate::why::evidence::Evidence;
@@ -35,6 +36,8 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     if !is_init {
         adopt_orphans(config);
     }
+    // As PID 1 everybody is ours, and nobody asks.
+    let knows_sessions = !is_init && config.orphans != Orphans::Leave && note_old_sessions();
     let parent = config.parent_death_signal.and_then(watch_parent);
     let terminal = Terminal::controlling().filter(|_| !config.new_session);
     if config.new_session
@@ -67,7 +70,7 @@ pub fn run(config: &Config, start: &Start) -> u8 {
         shares_group,
     };
     drop(terminal);
-    stay(config, started, job, parent)
+    stay(config, started, job, knows_sessions, parent)
 }
 
 /// Says why there is no command. Returns sexton's exit status.
@@ -87,7 +90,7 @@ fn not_started(config: &Config, refusal: &Refusal) -> u8 {
 /// What may panic from here on is in docs/panics.md.
 // Not a part of its caller, whose stack the start needs for other things.
 #[inline(never)]
-fn stay(config: &Config, started: Started, job: Job, parent: Option<(Parent, bool)>) -> u8 {
+fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, parent: Option<(Parent, bool)>) -> u8 {
     let mut opened = Opened::default();
     let mut evidence = Evidence::new(&mut opened);
     close_all_but_log(opened, job.is_init);
@@ -118,6 +121,7 @@ fn stay(config: &Config, started: Started, job: Job, parent: Option<(Parent, boo
         over: false,
         shutdown_began: false,
         group_stop: None,
+        knows_sessions,
         killing: false,
     };
     let mut turns = Turns::new(

@@ -42,7 +42,11 @@ fn close_range(first: u32, last: u32) -> Result<(), Errno> {
 
 fn highest_in_proc() -> Option<i32> {
     let mut highest = None;
-    each_number(c"/proc/self/fd", |number| highest = highest.max(Some(number))).ok()?;
+    let seen = each_number(c"/proc/self/fd", |number| {
+        highest = highest.max(Some(number));
+        true
+    });
+    seen.ok()?;
     highest
 }
 

@@ -42,17 +42,14 @@ pub fn each_name(directory: &CStr, mut visit: impl FnMut(&[u8]) -> bool) -> Resu
     }
 }
 
-/// Calls `visit` for each name in the directory that is a number.
+/// Calls `visit` for each name in the directory that is a number, until it returns `false`.
 ///
 /// # Errors
 ///
 /// As [`each_name`].
-pub(super) fn each_number(directory: &CStr, mut visit: impl FnMut(i32)) -> Result<(), Errno> {
+pub(super) fn each_number(directory: &CStr, mut visit: impl FnMut(i32) -> bool) -> Result<(), Errno> {
     each_name(directory, |name| {
-        if let Some(number) = std::str::from_utf8(name).ok().and_then(|digits| digits.parse().ok()) {
-            visit(number);
-        }
-        true
+        std::str::from_utf8(name).ok().and_then(|digits| digits.parse().ok()).is_none_or(&mut visit)
     })
 }
 

@@ -38,7 +38,9 @@ pub use file::{
 };
 pub use memory::Allocator;
 pub use mounts::mount_point;
-pub use orphans::{GroupStop, Sent, each_living, each_zombie, kill_orphans, none_in_namespace, signal_orphans};
+pub use orphans::{
+    GroupStop, Sent, each_living, each_zombie, kill_orphans, none_in_namespace, note_old_sessions, signal_orphans,
+};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
 pub use proc::{NoProc, Process, process};

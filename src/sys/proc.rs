@@ -3,11 +3,15 @@
 //! No allocation: sexton may be reading this because the container is out of memory.
 
 use std::ffi::CStr;
+use std::fmt;
+use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use nix::time::{ClockId, clock_gettime};
 
-use super::directory::each_number;
+use super::directory::{each_name, each_number};
 use super::process::own_pid;
 
 /// A process as `/proc/PID/stat` shows it (proc_pid_stat(5)).
@@ -21,8 +25,10 @@ pub struct Process {
     pub group: i32,
     /// Its session.
     pub session: i32,
-    /// `R`, `S`, `D`, `T`, `Z`…
+    /// `R`, `S`, `D`, `T`, `Z`…; that of another thread when the first one has ended and the process has not.
     pub state: u8,
+    /// How many threads it has, that one included.
+    threads: u64,
     /// A thread of the kernel's own: seen only where sexton is the first process of a machine.
     pub(super) is_kernel: bool,
     name: [u8; 16],
@@ -42,7 +48,7 @@ impl Process {
         parse_stat(format!("{pid} ({name}) {} 1 1 1", char::from(state)).as_bytes()).unwrap()
     }
 
-    /// Whether it is dead, and only its own parent can reap it.
+    /// Whether it is dead, all of its threads are, and nobody has reaped it.
     pub fn is_zombie(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
     }
@@ -57,22 +63,31 @@ impl Process {
 pub struct NoProc;
 
 /// `PF_KTHREAD` of include/linux/sched.h, among the flags of `/proc/PID/stat`.
-const KERNEL_THREAD: u32 = 0x0020_0000;
+const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
 const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
 
-/// Calls `visit` for each process of `/proc` but the kernel's own threads, in the order of their pids.
-pub(super) fn each_process(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
+/// Calls `visit` for each process of `/proc` but the kernel's own threads, in the order of their pids, until it
+/// returns `false`.
+///
+/// # Errors
+///
+/// Without a usable `/proc`, or a descriptor to look at it with; some may have been visited by then.
+pub(super) fn each_process(mut visit: impl FnMut(&Process) -> bool) -> Result<(), NoProc> {
     if !shows_our_namespace() {
         return Err(NoProc);
     }
+    let mut blind = false;
     let seen = each_number(c"/proc", |pid| {
-        if let Some(process) = read_process(pid).filter(|process| !process.is_kernel) {
-            visit(&process);
+        match look_at(pid) {
+            Ok(process) if process.is_kernel => {}
+            Ok(process) => return visit(&process),
+            Err(errno) => blind |= matches!(errno, Errno::EMFILE | Errno::ENFILE),
         }
+        true
     });
-    seen.map_err(|_| NoProc)
+    if blind || seen.is_err() { Err(NoProc) } else { Ok(()) }
 }
 
 /// A `/proc` of another PID namespace would name other processes by the same numbers.
@@ -91,20 +106,75 @@ pub fn process(pid: i32) -> Option<Process> {
 
 /// The pid that was given out last in our namespace: the last word of /proc/loadavg (proc(5)).
 pub(super) fn last_pid() -> Option<i32> {
-    let file = open(c"/proc/loadavg", READ, Mode::empty()).ok()?;
-    let mut text = [0; 128];
-    let length = nix::unistd::read(&file, &mut text).ok()?;
-    std::str::from_utf8(text.get(..length)?).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+    let mut room = [0; 128];
+    let text = read(format_args!("/proc/loadavg"), &mut room).ok()?;
+    std::str::from_utf8(text).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
-/// Looks at `/proc/PID/stat`; `None` when there is no such process any more.
+/// Now, in the hundredths of a second since boot that [`Process`] has its start in.
+pub(super) fn now() -> u64 {
+    let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    u64::try_from(since_boot.as_millis() / 10).unwrap_or(u64::MAX)
+}
+
+/// Looks at `/proc/PID/stat`; `None` when there is no such process any more, or it cannot be seen.
 pub(super) fn read_process(pid: i32) -> Option<Process> {
-    let mut path = [0; 32];
-    std::io::Write::write_fmt(&mut &mut path[..], format_args!("/proc/{pid}/stat\0")).ok()?;
-    let file = open(CStr::from_bytes_until_nul(&path).ok()?, READ, Mode::empty()).ok()?;
-    let mut stat = [0; 512];
-    let length = nix::unistd::read(&file, &mut stat).ok()?;
-    parse_stat(stat.get(..length)?)
+    look_at(pid).ok()
+}
+
+fn look_at(pid: i32) -> Result<Process, Errno> {
+    let mut process = read_stat(format_args!("/proc/{pid}/stat"))?;
+    if process.pid != pid {
+        return Err(Errno::ESRCH);
+    }
+    // The first thread ended by itself (pthread_exit(3)), and waits for the others.
+    if process.is_zombie() && process.threads > 1 {
+        process.state = state_of_a_living_thread(pid).unwrap_or(process.state);
+    }
+    Ok(process)
+}
+
+#[cold]
+#[inline(never)]
+fn state_of_a_living_thread(pid: i32) -> Option<u8> {
+    let mut state = None;
+    let tasks = Path::of(format_args!("/proc/{pid}/task"))?;
+    let _ = each_name(tasks.c_str()?, |name| {
+        let thread = std::str::from_utf8(name).ok().and_then(|digits| digits.parse::<i32>().ok());
+        let thread = thread.and_then(|thread| read_stat(format_args!("/proc/{pid}/task/{thread}/stat")).ok());
+        state = thread.filter(|thread| !thread.is_zombie()).map(|thread| thread.state);
+        state.is_none()
+    });
+    state
+}
+
+fn read_stat(path: fmt::Arguments<'_>) -> Result<Process, Errno> {
+    parse_stat(read(path, &mut [0; 512])?).ok_or(Errno::EINVAL)
+}
+
+/// The beginning of a file, as much as there is room for.
+fn read<'a>(path: fmt::Arguments<'_>, room: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    let path = Path::of(path).ok_or(Errno::ENAMETOOLONG)?;
+    let file = open(path.c_str().ok_or(Errno::EINVAL)?, READ, Mode::empty())?;
+    let length = nix::unistd::read(&file, room)?;
+    Ok(room.get(..length).unwrap_or_default())
+}
+
+/// The path of something below `/proc`.
+struct Path([u8; 48]);
+
+impl Path {
+    // Not a part of others: docs/panics.md has it by its name.
+    #[inline(never)]
+    fn of(path: fmt::Arguments<'_>) -> Option<Path> {
+        let mut bytes = [0; 48];
+        std::io::Write::write_fmt(&mut &mut bytes[..], format_args!("{path}\0")).ok()?;
+        Some(Path(bytes))
+    }
+
+    fn c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_until_nul(&self.0).ok()
+    }
 }
 
 /// `PID (NAME) STATE PPID PGRP …`, where the name may hold anything, parentheses too.
@@ -120,11 +190,13 @@ pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     let state = *fields.next()?.first()?;
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
     let (parent, group, session) = (number()?, number()?, number()?);
-    // Field 9, then field 22: those in between are of no interest here.
-    let flags = fields.nth(2).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0_u32);
-    let is_kernel = flags & KERNEL_THREAD != 0;
-    let start = fields.nth(12).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok()).unwrap_or(0);
-    Some(Process { pid, parent, group, session, state, is_kernel, name, start })
+    // Fields 9, 20 and 22: those in between are of no interest here.
+    let mut skip = |fields_between| {
+        fields.nth(fields_between).and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let is_kernel = skip(2) & KERNEL_THREAD != 0;
+    let (threads, start) = (skip(10), skip(1));
+    Some(Process { pid, parent, group, session, state, threads, is_kernel, name, start })
 }
 
 #[cfg(test)]
@@ -159,6 +231,7 @@ mod tests {
             if process.pid == own_pid() {
                 seen = Some(*process);
             }
+            seen.is_none()
         })
         .unwrap();
         assert_eq!(seen.unwrap().parent, nix::unistd::getppid().as_raw());

@@ -93,6 +93,11 @@ impl Reaper {
     }
 }
 
+/// Whether we have children, alive or dead. True where the kernel, or a seccomp profile, does not say.
+pub(super) fn has_children() -> bool {
+    look_at_all(libc::WEXITED | libc::WNOWAIT) != Err(Errno::ECHILD)
+}
+
 /// The first child with a change of these kinds (waitid(2)).
 fn look_at_all(kinds: i32) -> Result<Option<Change>, Errno> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();

@@ -303,19 +303,19 @@ pub fn send_to_orphaned_group(group: i32, received: &Received) -> Result<(), Sen
     kill(-group, received.signal).map_err(SendError::Refused)
 }
 
-/// Sends a signal to a process that is no child of ours, if it still is who it was when the pidfd
-/// was opened: a pid that its parent reaped may be another process.
+/// Sends a signal to a process that is no child of ours, if the one that the pidfd was opened for is still
+/// the right one: a pid that its parent reaped may be another process.
 ///
 /// # Errors
 ///
 /// `ENOSYS` and the like where there are no pidfds (Linux 5.3; pidfd_open(2)), `ESRCH` when the
-/// process is gone.
-pub(super) fn kill_by_pidfd(pid: i32, received: &Received, is_the_same: impl FnOnce() -> bool) -> Result<(), Errno> {
+/// process is gone or another one.
+pub(super) fn kill_by_pidfd(pid: i32, received: &Received, is_right: impl FnOnce() -> bool) -> Result<(), Errno> {
     // SAFETY: takes two integers.
     let pidfd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
     let info: *const SigInfo = ptr::null();
     let mut sent = Err(Errno::ESRCH);
-    if is_the_same() {
+    if is_right() {
         // SAFETY: takes integers; a null info stands for that of kill(2).
         let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, received.signal.number(), info, 0) };
         sent = Errno::result(result).map(drop);
