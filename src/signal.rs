@@ -36,6 +36,7 @@ impl Signal {
     pub const TTOU: Signal = Signal(libc::SIGTTOU as u8);
     pub const XCPU: Signal = Signal(libc::SIGXCPU as u8);
     pub const XFSZ: Signal = Signal(libc::SIGXFSZ as u8);
+    pub const VTALRM: Signal = Signal(libc::SIGVTALRM as u8);
 }
 
 impl Signal {

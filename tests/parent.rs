@@ -2,9 +2,10 @@
 
 mod harness;
 
+use std::ffi::OsString;
 use std::process::Stdio;
 
-use harness::{BOTH, Place, Sexton, Status, probe_binary, sexton_binary};
+use harness::{BOTH, Place, Running, Sexton, Status, probe_binary, sexton_binary};
 
 #[test]
 fn the_death_of_the_parent_arrives_as_the_signal_asked_for() {
@@ -42,16 +43,143 @@ fn the_death_of_a_parent_is_told_once_and_never_as_another_signal() {
     }
 }
 
+/// A sexton with these options in front of a recorder, which USR1 ends with 7, as the words of a command.
+fn recorder(options: &[&str]) -> Vec<OsString> {
+    let words = options.iter().map(OsString::from).chain(["--".into(), probe_binary().into_os_string()]);
+    let words = [sexton_binary().into_os_string()].into_iter().chain(words);
+    words.chain(["record", "10", "7"].map(OsString::from)).collect()
+}
+
+/// The same behind a word of the probe's. All signals are blocked from the start, so that the recorder finds
+/// one even if it comes first.
+fn behind(place: Place, setup: &[&str], word: &str, options: &[&str]) -> Running {
+    let words = [OsString::from(word)].into_iter().chain(recorder(options));
+    let setup = ["mask=ffffffffffffffff"].iter().chain(setup).copied();
+    Sexton::new(place).setup(setup).binary(probe_binary()).options(words).bare()
+}
+
+/// The recorder's pid, as the test sees it, once it runs.
+fn recorder_of(run: &mut Running) -> i32 {
+    run.wait_for_line("ready");
+    let is_recorder = |pid: &i32| harness::children(*pid).is_empty();
+    *harness::descendants(run.pid).iter().find(|pid| is_recorder(pid)).expect("a recorder")
+}
+
+/// That no signal came before USR1, which is sent to the recorder's sexton.
+#[track_caller]
+fn assert_not_told(mut run: Running, what: &str) {
+    let recorder = recorder_of(&mut run);
+    let sexton: i32 = harness::proc_status(recorder, "PPid").unwrap().parse().unwrap();
+    harness::wait_until("sexton waits", || harness::is_waiting(sexton));
+    harness::kill(sexton, libc::SIGUSR1);
+    assert_eq!(run.recorded().signal, libc::SIGUSR1, "{what}");
+    assert_eq!(run.status(), Status::Exited(7), "{what}");
+}
+
+/// The adopter is PID 1, of this machine and of a namespace.
 #[test]
 fn a_parent_that_died_before_sexton_started_counts_too() {
-    let words =
-        [sexton_binary().into_os_string(), "-p".into(), "HUP".into(), "--".into(), probe_binary().into_os_string()];
-    let options = ["orphaned".into()].into_iter().chain(words).chain(["record".into(), "1".into(), "7".into()]);
-    // All is blocked from the start, so that the recorder finds the signal even if it comes first.
-    let mut run =
-        Sexton::new(Place::Ordinary).setup(["mask=ffffffffffffffff"]).binary(probe_binary()).options(options).bare();
-    run.wait_for_line("ready");
-    assert_eq!(run.recorded().signal, 1);
+    for setup in [&[][..], &["beside-init"]] {
+        let mut run = behind(Place::Ordinary, setup, "orphaned", &["-p", "HUP"]);
+        run.wait_for_line("ready");
+        assert_eq!(run.recorded().signal, libc::SIGHUP, "{setup:?}");
+    }
+}
+
+/// Not PID 1, but in a session of its own that is older than ours.
+#[test]
+fn a_parent_that_died_before_sexton_started_counts_where_another_one_adopted_sexton() {
+    for place in BOTH {
+        let mut run = behind(place, &[], "adopts", &["-p", "HUP"]);
+        run.wait_for_line("ready");
+        assert_eq!(run.recorded().signal, libc::SIGHUP, "{place:?}");
+    }
+}
+
+/// setsid(2) between its fork and sexton's start: it is another session's by then, and lives.
+#[test]
+fn a_parent_that_left_the_session_is_not_taken_for_dead() {
+    for (place, setup) in [(Place::Ordinary, &[][..]), (Place::Ordinary, &["beside-init"]), (Place::Init, &[])] {
+        for options in [&["-p", "TERM"][..], &["-p", "KILL"], &["-p", "TERM", "--pre-stop-sleep", "1ms"]] {
+            let run = behind(place, setup, "leaves-session", options);
+            assert_not_told(run, &format!("{place:?} {setup:?} {options:?}"));
+        }
+    }
+}
+
+/// And when it dies it is told all the same.
+#[test]
+fn the_death_of_a_parent_that_left_the_session_is_told() {
+    for setup in [&[][..], &["beside-init"]] {
+        let mut run = behind(Place::Ordinary, setup, "leaves-session", &["-p", "TERM"]);
+        run.wait_for_line("ready");
+        run.send(libc::SIGKILL);
+        assert_eq!(run.recorded().signal, libc::SIGTERM, "{setup:?}");
+    }
+}
+
+/// Without room in the queue (`ulimit -i 0`) the kernel notes no sender of a real-time signal, and PID 1's
+/// parent is nobody that can be looked at.
+#[test]
+fn a_signal_32_without_a_name_is_not_taken_for_the_death_of_the_parent() {
+    let script = "trap : VTALRM; for i in 1 2 3; do kill -32 $PPID; kill -VTALRM $PPID; done; exit 4";
+    for place in BOTH {
+        for setup in [&[][..], &["sigpending=0"]] {
+            for signal in ["TERM", "KILL", "RTMIN+3"] {
+                let run = Sexton::new(place).setup(setup.iter().copied()).options(["-p", signal, "-v"]);
+                let (status, _, stderr) = run.shell(script).finish();
+                assert_eq!(status, Status::Exited(4), "{place:?} {setup:?} {signal}: {stderr}");
+                assert!(!stderr.contains("shutdown begins"), "{place:?} {setup:?} {signal}: {stderr}");
+            }
+        }
+    }
+}
+
+/// A parent outside the PID namespace: unshare(1) of PID 1, nsenter(1) of another process there. The death comes
+/// with and without room for the kernel to note it.
+#[test]
+fn the_death_of_a_parent_outside_the_namespace_arrives_as_the_signal_asked_for() {
+    harness::require_root("makes and enters namespaces");
+    for limit in ["", "ulimit -i 0; "] {
+        for (signal, number) in [("TERM", 15), ("HUP", 1), ("RTMIN+3", 37)] {
+            let recorder = recorder(&["-p", signal]);
+            let recorder: Vec<_> = recorder.iter().map(|word| word.to_str().unwrap()).collect();
+            let script = format!("{limit}exec unshare -fp --mount-proc {}", recorder.join(" "));
+            let mut run = Sexton::new(Place::Ordinary).binary("/bin/bash").options(["-c", &script]).bare();
+            run.wait_for_line("ready");
+            run.send(libc::SIGKILL);
+            assert_eq!(run.recorded().signal, number, "as PID 1: {limit}{signal}");
+
+            let namespace = Sexton::new(Place::Init).probe(["record", "10", "0"]);
+            let enter = format!("nsenter -t {} -p -m -- {}", namespace.pid, recorder.join(" "));
+            let mut run = Sexton::new(Place::Ordinary)
+                .binary("/bin/bash")
+                .options(["-c", &format!("{limit}exec {enter}")])
+                .bare();
+            run.wait_for_line("ready");
+            run.send(libc::SIGKILL);
+            assert_eq!(run.recorded().signal, number, "as another one: {limit}{signal}");
+        }
+    }
+}
+
+/// The kernel can only send sexton itself SIGKILL, and the command would go on without it.
+#[test]
+fn the_death_of_a_parent_outside_the_namespace_may_stand_for_sigkill() {
+    harness::require_root("makes and enters namespaces");
+    let namespace = Sexton::new(Place::Init).probe(["record", "10", "0"]);
+    let recorder = recorder(&["-p", "KILL"]);
+    let recorder: Vec<_> = recorder.iter().map(|word| word.to_str().unwrap()).collect();
+    let namespaces = ["unshare -fp --mount-proc".to_owned(), format!("nsenter -t {} -p -m --", namespace.pid)];
+    for enter in namespaces {
+        let script = format!("exec {enter} {}", recorder.join(" "));
+        let mut run = Sexton::new(Place::Ordinary).binary("/bin/bash").options(["-c", &script]).bare();
+        let command = recorder_of(&mut run);
+        run.send(libc::SIGKILL);
+        harness::wait_until("the command is dead", || {
+            harness::proc_status(command, "State").is_none_or(|state| state.starts_with('Z'))
+        });
+    }
 }
 
 #[test]

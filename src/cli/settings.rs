@@ -186,8 +186,9 @@ pub(super) static SETTINGS: [Setting; 16] = [
         kind: Kind::Value,
         heading: SIGNALS,
         help: "Act as if SIGNAL had come when the parent process of sexton dies",
-        more: "A parent that is dead already counts too, unless another one of the same session has\n\
-               adopted sexton since; the end of a mere thread of the parent does not.",
+        more: "A parent that was dead before counts too where that is certain; the end of a mere thread\n\
+               of the parent does not. A parent outside the PID namespace, as PID 1's, cannot be\n\
+               looked at: there the kernel itself sends SIGNAL, at the end of such a thread too.",
         apply: |config, values| {
             config.parent_death_signal = Some(one(values, signal)?);
             Ok(())

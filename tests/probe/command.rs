@@ -195,9 +195,12 @@ pub fn moved(rest: &[OsString]) -> i32 {
 
 /// `orphaned PROGRAM...`: executes the program once its parent, a session leader, is dead.
 pub fn orphaned(program: &[OsString]) -> i32 {
+    unsafe { libc::setsid() };
+    orphaned_of(unsafe { libc::getpid() }, program)
+}
+
+fn orphaned_of(parent: i32, program: &[OsString]) -> i32 {
     unsafe {
-        libc::setsid();
-        let parent = libc::getpid();
         if libc::fork() > 0 {
             libc::_exit(0);
         }
@@ -206,6 +209,51 @@ pub fn orphaned(program: &[OsString]) -> i32 {
         }
     }
     execute(program)
+}
+
+/// `leaves-session PROGRAM...`: its child executes the program once the parent has left their session, and
+/// lives on.
+pub fn leaves_session(program: &[OsString]) -> i32 {
+    let mut gate = [0; 2];
+    unsafe {
+        libc::pipe(gate.as_mut_ptr());
+        if libc::fork() == 0 {
+            libc::close(gate[1]);
+            libc::read(gate[0], (&raw mut gate).cast(), 1);
+            libc::close(gate[0]);
+            return execute(program);
+        }
+        if libc::setsid() < 0 {
+            eprintln!("probe: setsid: {}", std::io::Error::last_os_error());
+        }
+        libc::close(gate[1]);
+        let mut status = 0;
+        libc::wait(&mut status);
+        libc::WEXITSTATUS(status)
+    }
+}
+
+/// `adopts PROGRAM...`: a subreaper that leads its session. In another session, whose leader lives and is
+/// younger by more than the kernel counts, somebody starts the program and is dead before it is executed.
+pub fn adopts(program: &[OsString]) -> i32 {
+    unsafe {
+        libc::setsid();
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+        libc::usleep(50_000);
+        if libc::fork() == 0 {
+            libc::setsid();
+            if libc::fork() == 0 {
+                return orphaned_of(libc::getpid(), program);
+            }
+            libc::wait(std::ptr::null_mut());
+            loop {
+                libc::pause();
+            }
+        }
+        loop {
+            libc::pause();
+        }
+    }
 }
 
 /// `no-reader PROGRAM...`: executes the program with a pipe as its stdout whose other end is closed.

@@ -173,6 +173,7 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                 "nofile" => limit(libc::RLIMIT_NOFILE, number as u64),
                 "nproc" => limit(libc::RLIMIT_NPROC, number as u64),
                 "core" => limit(libc::RLIMIT_CORE, number as u64),
+                "sigpending" => limit(libc::RLIMIT_SIGPENDING, number as u64),
                 "stack" => limit(libc::RLIMIT_STACK, number as u64),
                 // The folder of a cgroup; 0 is whoever writes it.
                 "cgroup" => std::fs::write(format!("{value}/cgroup.procs"), "0").expect("joining a cgroup"),

@@ -42,6 +42,8 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "zombies" => command::zombies(command::number(rest, 0)),
         "moved" => command::moved(rest),
         "orphaned" => command::orphaned(rest),
+        "leaves-session" => command::leaves_session(rest),
+        "adopts" => command::adopts(rest),
         "no-reader" => command::no_reader(rest),
         "server" => command::server(command::number(rest, 0)),
         "storm" => storm::storm(rest),
@@ -57,7 +59,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned no-reader server storm starve flood sleepers bomb eat eaten-child hoard accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader server storm starve flood sleepers bomb eat eaten-child hoard accept calls setuid"
             );
             99
         }
