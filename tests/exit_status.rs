@@ -42,6 +42,51 @@ fn an_expected_exit_status_becomes_0_and_no_other_does() {
     }
 }
 
+/// Whoever sent the signal; and tini's option is the same.
+#[test]
+fn of_an_end_that_was_declared_good_nothing_is_said_but_with_v() {
+    for place in BOTH {
+        for dialect in [&[][..], &["--dialect", "tini"]] {
+            let sexton = |options: &[&str]| Sexton::new(place).options(dialect).options(options);
+            for (options, word, number) in [
+                (&["-e", "143"][..], "die", "15"),
+                (&["-e", "143", "-e", "139"], "die", "11"),
+                (&["-e", "137"], "die", "9"),
+                (&["-e", "7"], "exit", "7"),
+            ] {
+                let (status, _, stderr) = sexton(options).setup(["core=0"]).probe([word, number]).finish();
+                assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "{place:?} {options:?}");
+            }
+            let mut run = sexton(&["-e", "143"]).shell("echo ready; exec sleep 1000");
+            run.wait_for_line("ready");
+            harness::kill(run.command_pid(), libc::SIGTERM);
+            let (status, _, stderr) = run.finish();
+            assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "{place:?}: from somebody else");
+
+            let (_, _, stderr) = sexton(&["-v", "-e", "143"]).probe(["die", "15"]).finish();
+            assert!(stderr.contains(" was killed by SIGTERM after "), "{place:?}: {stderr}");
+            let (status, _, stderr) = sexton(&["-e", "143"]).probe(["die", "1"]).finish();
+            assert_eq!(status, Status::Exited(129), "{place:?}");
+            assert!(stderr.contains(" was killed by SIGHUP"), "{place:?}: {stderr}");
+        }
+    }
+}
+
+/// sexton had to act, and the stop took as long as it may.
+#[test]
+fn that_the_grace_period_was_used_up_is_told_though_sigkill_was_declared_good() {
+    for place in BOTH {
+        let options = ["-e", "137", "--grace-period", "100ms"];
+        let mut run = Sexton::new(place).options(options).probe(["ignore", "15"]);
+        run.wait_for_line("ready");
+        run.send(libc::SIGTERM);
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(0), "{place:?}");
+        assert!(stderr.contains(" did not stop within 100ms of SIGTERM"), "{place:?}: {stderr}");
+        assert_eq!(stderr.matches('\n').count(), 1, "{place:?}: {stderr}");
+    }
+}
+
 #[test]
 fn with_reraise_the_parent_sees_the_signal_itself() {
     for signal in [1, 2, 6, 9, 11, 15] {

@@ -166,6 +166,23 @@ fn a_command_that_fails_after_one_of_its_processes_was_killed_for_lack_of_memory
     }
 }
 
+/// Only what was declared.
+#[test]
+fn a_lack_of_memory_is_told_though_sigkill_was_declared_good_and_a_failure_that_was_is_none() {
+    for place in BOTH {
+        let cgroup = Cgroup::with_memory(LIMIT);
+        let sexton = Sexton::new(place).options(["-e", "137"]).setup([cgroup.word()]);
+        let (status, _, stderr) = sexton.probe(["eat"]).finish();
+        assert_eq!(status, Status::Exited(0), "{place:?}: {stderr}");
+        assert_has(sentence(&stderr), &["was killed by SIGKILL", "oom_kill 0 → 1"]);
+
+        let cgroup = Cgroup::with_memory(LIMIT);
+        let sexton = Sexton::new(place).options(["-e", "3"]).setup([cgroup.word()]);
+        let (status, _, stderr) = sexton.probe(["eaten-child", "3"]).finish();
+        assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "{place:?}");
+    }
+}
+
 // ---- The grace period, and what SIGKILL cannot end ----
 
 #[test]

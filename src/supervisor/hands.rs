@@ -127,8 +127,9 @@ impl Hands<'_> {
         let as_story = |facts| {
             report::tell(Level::Info, format_args!("{command} {} after {}", What(kind), Rounded(ran)), &facts);
         };
+        let is_declared_good = self.config.expected_exits.contains(self.own_status());
         match kind {
-            ChangeKind::Exited(0) => as_story(facts("command_exited")),
+            ChangeKind::Exited(status) if status == 0 || is_declared_good => as_story(facts("command_exited")),
             ChangeKind::Exited(status) => match self.evidence.memory() {
                 memory @ OutOfMemory::Yes { before, after, limit } => {
                     let failed = FailedOutOfMemory { command, status, ran, before, after, limit };
@@ -139,7 +140,10 @@ impl Hands<'_> {
             },
             ChangeKind::Killed { signal, core_dumped } => {
                 let facts = facts("command_killed").and_shown("signal", &signal).and("core_dumped", core_dumped);
-                if self.evidence.is_expected(signal) {
+                // A lack of memory is nothing that anybody declares good, though SIGKILL may be.
+                let is_good = is_declared_good
+                    && (signal != Signal::KILL || !matches!(self.evidence.memory(), OutOfMemory::Yes { .. }));
+                if is_good || self.evidence.is_expected(signal) {
                     return as_story(facts);
                 }
                 let (memory, forwarded) = (self.evidence.memory(), self.evidence.last_forwarded(signal));
