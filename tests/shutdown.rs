@@ -4,7 +4,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{BOTH, Place, Running, Sexton, Status, now, wait_until};
+use harness::{BOTH, Folder, Place, Running, Sexton, Status, now, probe_binary, sexton_binary, wait_until};
 
 /// How much later than planned something may happen on a busy machine.
 const SLACK: Duration = Duration::from_secs(3);
@@ -281,4 +281,50 @@ fn settings_can_come_from_the_environment_alone() {
         assert_eq!(run.status(), Status::Exited(137));
         assert_between("the end", now() - sent, Duration::from_millis(800));
     }
+}
+
+// ---- The recipe for a CI job ----
+
+/// A step as a runner starts it, with this line of the README's in its script, and `record` in the place of
+/// `make test`. Returns it, when the command is ready, and the pid of sexton.
+fn step(folder: &Folder, line: &str, record: &str) -> (Running, i32) {
+    let line = line.replace("sexton", sexton_binary().to_str().unwrap());
+    let line = line.replace("make test", &format!("{} record {record}", probe_binary().display()));
+    let script = folder.file("step.sh", format!("{line}\n"));
+    let mut run = Sexton::new(Place::Ordinary).binary("/bin/bash").options(["-e", &script]).bare();
+    run.wait_for_line("ready");
+    let is_sexton = |pid: i32| harness::proc_status(pid, "Name").as_deref() == Some("sexton");
+    let sexton = if is_sexton(run.pid) { run.pid } else { harness::children(run.pid)[0] };
+    assert!(is_sexton(sexton));
+    (run, sexton)
+}
+
+/// GitHub's runner signals the step's shell alone: SIGINT, 7.5 s later SIGTERM, and SIGKILL after 2.5 s more.
+#[test]
+fn a_cancelled_ci_job_hears_of_it_at_once_only_when_its_recipe_is_typed_with_exec() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, recipe) = readme.split_once("### CI job\n").unwrap();
+    let recipe = recipe.lines().find(|line| line.contains("sexton -g ")).unwrap();
+    let without = recipe.strip_prefix("exec ").expect("the recipe begins with exec");
+    let folder = Folder::new();
+
+    let (mut run, sexton) = step(&folder, recipe, "2 7");
+    assert_eq!(sexton, run.pid, "the shell has become sexton");
+    run.send(libc::SIGINT);
+    assert_eq!(run.recorded().signal, libc::SIGINT);
+    assert_eq!(run.status(), Status::Exited(7));
+
+    // The shell waits for sexton's end before it thinks of SIGINT, and tells nobody.
+    let (mut run, sexton) = step(&folder, without, "15 7");
+    let syscall = || std::fs::read_to_string(format!("/proc/{}/syscall", run.pid)).unwrap_or_default();
+    wait_until("the shell waits", || syscall().split(' ').next() == Some(&libc::SYS_wait4.to_string()));
+    run.send(libc::SIGINT);
+    wait_until("the shell has it", || run.proc_status("ShdPnd") == "0".repeat(16));
+    harness::kill(sexton, libc::SIGUSR1);
+    assert_eq!(run.recorded().signal, libc::SIGUSR1, "nobody has sent the command a SIGINT");
+    // Of SIGTERM the shell dies, and only then sexton acts, by -p.
+    run.send(libc::SIGTERM);
+    assert_eq!(run.status(), Status::Killed(libc::SIGTERM));
+    assert_eq!(run.recorded().signal, libc::SIGTERM);
+    wait_until("the job is gone", || harness::proc_status(sexton, "State").is_none_or(|state| state.starts_with('Z')));
 }

@@ -313,7 +313,7 @@ Examples:
       in a Dockerfile: signals arrive, orphans are reaped
   sexton --pre-stop-sleep 5s --grace-period 25s -- server --port 80
       in Kubernetes: requests go on for 5s, the server then has 20s to finish
-  sexton -g --stop-signal INT --stop-signal TERM -- make test
+  exec sexton -g --stop-signal INT --stop-signal TERM -- make test
       in a CI job: a cancelled job reaches every process of the group";
 
 #[cfg(test)]
