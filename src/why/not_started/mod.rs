@@ -84,7 +84,7 @@ impl<'a> Wanted<'a> {
     /// The end of a sentence about a command that is not there: what else may have been meant by it.
     fn meant(&self) -> Option<String> {
         if self.may_be_termination_log {
-            let path = Name(self.name());
+            let path = Shown(as_path(self.name()));
             return Some(format!(
                 "; if it was to be the termination log, the path wants a =: --termination-log={path}"
             ));
