@@ -55,6 +55,11 @@ impl Signal {
         (1..=RTMAX).map(Signal)
     }
 
+    /// The names of those that have one of their own, `SIGTERM` and so on.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        nix::sys::signal::Signal::iterator().map(nix::sys::signal::Signal::as_str)
+    }
+
     /// Whether the kernel queues it instead of merging it with one that is pending (signal(7)).
     pub fn is_real_time(self) -> bool {
         self.number() >= 32

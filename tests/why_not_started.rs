@@ -237,6 +237,7 @@ const MISREAD: &[(&[&str], &str)] = &[
     (&["server\r"], r#"no shell takes the blanks or line ends around its name away: write ["server"]"#),
     (&[" server", "-x"], r#"no shell takes the blanks or line ends around its name away: write ["server", "-x"]"#),
     (&[r#"["server", "-x"]"#], "it is one word, and no list: write its words one by one"),
+    (&["'/bin/sh -c ls'"], r#"no shell splits it into words: write ["/bin/sh", "-c", "ls"]"#),
     // A word that a shell has built in, and no other program's name.
     (&["exec", "server", "-x"], r#"exec is a word of the shell, and no shell looks at it: write ["server", "-x"]"#),
     (&["exec"], "exec is a word of the shell, and no shell looks at it: leave it out"),

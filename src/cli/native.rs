@@ -177,12 +177,12 @@ fn sentence(dialect: &Dialect, error: &clap::Error) -> UsageError {
 /// What to give in the place of an unknown option.
 fn instead(dialect: &Dialect, option: &str) -> String {
     let others = ["verbose", "quiet", "help", "version", "license", "dialect"];
-    let known = dialect.settings().map(|setting| setting.long).chain(others);
+    let mut known = dialect.settings().map(|setting| setting.long).chain(others);
     let long = option.strip_prefix("--").map(|rest| rest.trim_start_matches('-'));
     if matches!(long, Some("log" | "log-level" | "loglevel")) {
         return "--verbose and --quiet, or SEXTON_LOG, say how much is told".to_owned();
     }
-    match long.and_then(|typed| meant::one_of(typed, known)) {
+    match long.and_then(|typed| meant::one_of(typed, &mut known)) {
         Some(meant) => format!("did you mean --{meant}?"),
         None => format!("{} --help lists them all", dialect.name),
     }

@@ -482,12 +482,13 @@ fn unknown_variable(name: &[u8]) -> Option<String> {
         return None;
     }
     let known = SETTINGS.iter().map(|setting| setting.variable).chain([LOG_VARIABLE]);
+    let mut known = known.filter_map(|known| known.strip_prefix(PREFIX));
     let advice = match own {
         "QUIET" => "; did you mean SEXTON_LOG=error?".to_owned(),
         "VERBOSE" => "; did you mean SEXTON_LOG=info?".to_owned(),
         "LOG_LEVEL" | "LOGLEVEL" | "VERBOSITY" => "; did you mean SEXTON_LOG?".to_owned(),
         "DIALECT" => "; --dialect is an argument alone, and the first".to_owned(),
-        _ => match meant::one_of(own, known.filter_map(|known| known.strip_prefix(PREFIX))) {
+        _ => match meant::one_of(own, &mut known) {
             Some(meant) => format!("; did you mean {PREFIX}{meant}?"),
             None => String::new(),
         },
@@ -543,11 +544,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// A signal by its name or number.
 pub(super) fn signal(text: &str) -> Result<Signal, String> {
     text.parse().map_err(|_| {
-        let names: Vec<String> = Signal::all().map(|signal| signal.to_string()).collect();
-        let upper = text.to_ascii_uppercase();
-        let typed = upper.strip_prefix("SIG").unwrap_or(&upper);
-        let known = names.iter().filter_map(|name| name.strip_prefix("SIG"));
-        match meant::one_of(typed, known) {
+        let is_whole = text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("SIG"));
+        let typed = if is_whole { text.get(3..).unwrap_or_default() } else { text };
+        match meant::one_of(typed, &mut Signal::names().filter_map(|name| name.strip_prefix("SIG"))) {
             Some(meant) => format!("{text:?} is no signal; did you mean SIG{meant}?"),
             None => format!(
                 "{text:?} is no signal; give a name like TERM or SIGTERM, a number from 1 to 64, RTMIN+n or RTMAX-n"

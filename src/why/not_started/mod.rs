@@ -95,12 +95,13 @@ impl<'a> Wanted<'a> {
 }
 
 impl misread::Image for Wanted<'_> {
-    fn has(&self, name: &str) -> bool {
+    fn has(&self, name: &[u8]) -> bool {
         let is_there = |file: &Path| file.metadata().is_ok_and(|found| is_program(&found));
-        if name.contains('/') {
-            return is_there(Path::new(name));
+        let path = as_path_bytes(name);
+        if name.contains(&b'/') {
+            return is_there(path);
         }
-        self.directories().any(|directory| is_there(&directory.join(name)))
+        self.directories().any(|directory| is_there(&directory.join(path)))
     }
 }
 

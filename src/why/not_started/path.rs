@@ -158,7 +158,6 @@ pub fn nearest<'a>(
     directories: impl IntoIterator<Item = &'a Path>,
     wanted: impl Fn(&Metadata) -> bool,
 ) -> Option<PathBuf> {
-    let name = name.to_str()?;
     let mut best: Option<(usize, PathBuf)> = None;
     let mut is_clear = false;
     let mut left = ENTRIES;
@@ -166,11 +165,11 @@ pub fn nearest<'a>(
         let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else { continue };
         let _ = each_name(&path, |other| {
             left -= 1;
-            let other = std::str::from_utf8(other).unwrap_or_default();
-            let Some(distance) = meant::among_files(name, other) else { return left > 0 };
+            let Some(distance) = meant::among_files(name.as_bytes(), other) else { return left > 0 };
+            let other = OsStr::from_bytes(other);
             let is_further = best.as_ref().is_some_and(|(least, _)| distance > *least);
             // The same name once more is one of a later directory.
-            let is_known = best.as_ref().is_some_and(|(_, best)| best.file_name() == Some(OsStr::new(other)));
+            let is_known = best.as_ref().is_some_and(|(_, best)| best.file_name() == Some(other));
             let file = directory.join(other);
             if !is_further && !is_known && fs::metadata(&file).is_ok_and(|found| wanted(&found)) {
                 is_clear = best.as_ref().is_none_or(|(least, _)| distance < *least);
