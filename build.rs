@@ -1,5 +1,5 @@
-//! Has the linker start sexton at its own first instruction (src/sys/first.rs), and tells the
-//! program the commit that it was built from.
+//! Has the linker start sexton at its own first instruction (src/sys/first.rs), says why a file that
+//! would not be static is refused (src/main.rs), and tells the program the commit that it was built from.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,12 +7,46 @@ use std::process::Command;
 /// What stands for the commit where there is no git checkout, as in a source archive.
 const NO_COMMIT: &str = "0000000";
 
+/// The machines that src/sys/first.rs has a first instruction for. Elsewhere it is libc's.
+const OWN_ENTRY: [&str; 2] = ["x86_64", "aarch64"];
+
+/// Whoever wants a file that is not static says so here. Not with a name of our own variables: sexton
+/// warns of those that it does not know.
+const OPT_OUT: &str = "ALLOW_DYNAMIC_SEXTON";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // Cargo does not see what the release files are linked with.
     println!("cargo::rerun-if-changed=.cargo/hot.ld");
-    println!("cargo::rustc-link-arg-bin=sexton=-Wl,--entry=sexton_start");
+    if OWN_ENTRY.contains(&variable("CARGO_CFG_TARGET_ARCH").as_str()) {
+        println!("cargo::rustc-link-arg-bin=sexton=-Wl,--entry=sexton_start");
+    }
+    println!("cargo::rerun-if-env-changed={OPT_OUT}");
+    println!("cargo::rustc-check-cfg=cfg(refused_as_dynamic)");
+    let is_static = variable("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static");
+    if !is_static && matches!(variable(OPT_OUT).as_str(), "" | "0") {
+        println!("cargo::rustc-cfg=refused_as_dynamic");
+        println!("cargo::rustc-env=SEXTON_REFUSED={}", refusal(&variable("CARGO_ENCODED_RUSTFLAGS")));
+    }
     println!("cargo::rustc-env=SEXTON_COMMIT={}", commit().unwrap_or_else(|| NO_COMMIT.into()));
+}
+
+/// What is wrong with a file that is not static, and what to type. The flags are those of this build,
+/// with U+001F between them.
+fn refusal(flags: &str) -> String {
+    let flags: Vec<_> = flags.split('\u{1f}').filter(|flag| !flag.is_empty()).collect();
+    let flags = [&flags[..], &["-C target-feature=+crt-static"]].concat().join(" ").replace('\'', "'\\''");
+    format!(
+        "sexton would not be a static file: it would not start in an image without a loader, and as PID 1 would lose \
+         the signals that come while the loader is at work. The flags in .cargo/config.toml make it static, but \
+         RUSTFLAGS replaces them, and `cargo install` from elsewhere does not read them. Put this in front of the \
+         command: RUSTFLAGS='{flags}'. If you want a dynamic file all the same: {OPT_OUT}=1"
+    )
+}
+
+/// The value of a variable; nothing if it is unset.
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
 }
 
 /// The first seven digits of the commit: dockerd takes no more from `docker-init --version`.

@@ -2,6 +2,10 @@
 
 #![no_main]
 
+// Here and not in build.rs, which the library's users run as well: tests, fuzz targets, documentation.
+#[cfg(all(refused_as_dynamic, not(clippy)))]
+compile_error!(env!("SEXTON_REFUSED"));
+
 use sexton::cli::{self, Request, UsageError};
 use sexton::config::Config;
 use sexton::sys::{Allocator, Start};

@@ -6,7 +6,7 @@
 //! but this: one system call, which needs neither stack nor relocation, and on to `_start`.
 //!
 //! What is linked without it, like the tests of the library, blocks in `main`
-//! ([`super::signals`]).
+//! ([`super::signals`]), and so does sexton on other machines than these two (build.rs).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +16,7 @@ use crate::signal::SignalSet;
 const NOT_BLOCKED_YET: u64 = u64::MAX;
 
 /// What to block.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 static ALL: u64 = u64::MAX;
 
 /// The mask that sexton was started with, stored by the first instruction.
@@ -72,7 +73,3 @@ std::arch::global_asm!(
     all = sym ALL,
     inherited = sym INHERITED,
 );
-
-// Elsewhere the gap remains.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-std::arch::global_asm!(".globl sexton_start", ".set sexton_start, _start");
