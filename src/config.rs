@@ -16,6 +16,12 @@ pub struct Config {
     pub grace_period: Option<Duration>,
     /// From the stop signal to its forwarding.
     pub pre_stop_sleep: Duration,
+    /// What the command is sent when the shutdown begins, before the pre-stop sleep.
+    pub pre_stop_signal: Option<Signal>,
+    /// What it is sent after the stop signal, if it is still there.
+    pub escalation: Escalation,
+    /// A file that is there while a shutdown goes on.
+    pub drain_file: Option<CString>,
     /// Which signals start the shutdown.
     pub stop_signals: SignalSet,
     /// What is forwarded in place of each signal.
@@ -69,6 +75,9 @@ impl Config {
             command,
             grace_period: None,
             pre_stop_sleep: Duration::ZERO,
+            pre_stop_signal: None,
+            escalation: Escalation::default(),
+            drain_file: None,
             stop_signals: SignalSet::of(Signal::TERM),
             rewrites: Rewrites::none(),
             group: false,
@@ -114,6 +123,37 @@ pub enum LogFormat {
     Text,
     /// A JSON object with the sentence and its facts.
     Json,
+}
+
+/// Signals that are sent in turn, each so long after the stop signal was forwarded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Escalation([Option<(Duration, Signal)>; Escalation::MOST]);
+
+impl Escalation {
+    /// So many steps at most.
+    pub const MOST: usize = 8;
+
+    /// Adds a step. Returns whether it is later than all others, and there was room for it.
+    pub fn push(&mut self, after: Duration, signal: Signal) -> bool {
+        let ascends = self.last().is_none_or(|(last, _)| last < after);
+        match self.0.iter_mut().find(|step| step.is_none()) {
+            Some(free) if ascends => {
+                *free = Some((after, signal));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The step with this number, from 0.
+    pub fn step(&self, number: usize) -> Option<(Duration, Signal)> {
+        *self.0.get(number)?
+    }
+
+    /// The last step.
+    pub fn last(&self) -> Option<(Duration, Signal)> {
+        self.0.iter().rev().find_map(|step| *step)
+    }
 }
 
 /// A set of exit statuses, 0 to 255.

@@ -3,6 +3,7 @@
 //! The program is a functional core in an imperative shell:
 //!
 //! - [`cli`] turns the command line and the environment into a [`config::Config`];
+//! - [`check`] is the health check that an engine runs beside PID 1;
 //! - [`shutdown`] is a pure state machine: events and the time go in, actions come out;
 //! - [`supervisor`] waits for signals, feeds the machine and does what it says;
 //! - [`why`] notes what happens, and says why the command died or could not be started;
@@ -27,6 +28,7 @@
     )
 )]
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod exit_status;
@@ -35,6 +37,7 @@ pub mod meant;
 #[cfg(test)]
 #[path = "../tests/harness/names.rs"]
 mod names;
+pub mod phase;
 pub mod report;
 pub mod shutdown;
 pub mod signal;

@@ -6,8 +6,10 @@
 #[cfg(all(refused_as_dynamic, not(clippy)))]
 compile_error!(env!("SEXTON_REFUSED"));
 
+use sexton::check::{self, Check};
 use sexton::cli::{self, Request, UsageError};
 use sexton::config::Config;
+use sexton::signal::Signal;
 use sexton::sys::{Allocator, Start};
 use sexton::{report, supervisor};
 
@@ -23,6 +25,7 @@ fn sexton(start: Start) -> u8 {
     let done = match parsed.request {
         Ok(Request::Run(config)) => Ok(run(&config, &start)),
         Ok(Request::Print(text)) => report::print(&text).map(|()| 0),
+        Ok(Request::Check(check)) => Ok(checked(&check, &start)),
         Err(UsageError(sentence)) => Err(sentence),
     };
     done.unwrap_or_else(|sentence| {
@@ -37,4 +40,14 @@ fn run(config: &Config, start: &Start) -> u8 {
         log::warn!("{warning}");
     }
     if config.pause { supervisor::pause::run(config) } else { supervisor::run(config, start) }
+}
+
+/// The health check: no command, and no PID 1.
+#[cold]
+fn checked(check: &Check, start: &Start) -> u8 {
+    // Whoever runs it may want to end it; but a pipe that nobody reads is no reason to die.
+    start.inherited.give_back_but(Signal::PIPE);
+    let seen = check::run(check);
+    let _ = report::print(&seen.line);
+    u8::from(!seen.is_well)
 }

@@ -152,7 +152,7 @@ const SUGGESTIONS: &[(Typed, &str, &str)] = &[
     (Typed::Variable, "SEXTON_GRACE", "SEXTON_GRACE_PERIOD"),
     (Typed::Variable, "SEXTON_STOP_SIGNAL", "SEXTON_STOP_SIGNALS"),
     (Typed::Variable, "SEXTON_PRESTOP_SLEEP", "SEXTON_PRE_STOP_SLEEP"),
-    (Typed::Variable, "SEXTON_PRE_STOP", "SEXTON_PRE_STOP_SLEEP"),
+    (Typed::Variable, "SEXTON_PRE_STOP", ""),
     (Typed::Variable, "SEXTON_LOGS", "SEXTON_LOG"),
     (Typed::Variable, "SEXTON_LOG_LEVEL", "SEXTON_LOG"),
     (Typed::Variable, "SEXTON_QUIET", "SEXTON_LOG=error"),

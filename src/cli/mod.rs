@@ -6,6 +6,7 @@
 //! they mean to the peer; sexton's long options and variables work under every name.
 
 mod catatonit;
+mod check;
 mod dumb_init;
 mod native;
 mod settings;
@@ -19,16 +20,21 @@ use settings::Setting;
 #[doc(hidden)] // for fuzz/
 pub use settings::duration;
 
+use crate::check::Check;
 use crate::config::{Config, Statuses};
 use crate::sys::{Args, Environment};
 
 /// What the user asked for.
 #[derive(Clone, Debug)]
+// The large one is the usual one, which allocates nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum Request {
     /// Run a command, or pause.
     Run(Config),
     /// Print this text on stdout: help, version, license.
     Print(String),
+    /// Check the health of this container.
+    Check(Check),
 }
 
 /// Why nothing was started: one sentence for the user.
@@ -48,6 +54,9 @@ pub struct Parsed {
 /// environment.
 #[inline(never)]
 pub fn parse(args: Args, environment: Environment) -> Parsed {
+    if args.from(1).first() == Some(check::OPTION) {
+        return Parsed { request: check::parse(args.from(2), environment), usage_status: check::USAGE_STATUS };
+    }
     match choose(args) {
         Ok((dialect, args)) => {
             Parsed { request: native::parse_as(dialect, args, environment), usage_status: dialect.usage_status }

@@ -118,6 +118,9 @@ fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Op
     if matches.contains_id("dialect") {
         return Err(UsageError("--dialect comes before all other arguments; give it once, as the first".into()));
     }
+    if matches.get_flag("check") {
+        return Err(UsageError("--check comes before all other arguments; give it as the first".into()));
+    }
     if matches.get_flag("version") {
         return Ok(Err(dialect.version.into()));
     }
@@ -242,6 +245,14 @@ fn command_line(dialect: &Dialect) -> Command {
                 .help("Print the license"),
         )
         .arg(
+            Arg::new("check")
+                .long("check")
+                .action(ArgAction::SetTrue)
+                .overrides_with("check")
+                .help_heading("Other")
+                .help("Check this container's health (only as the first argument): sexton --check --help"),
+        )
+        .arg(
             Arg::new("dialect")
                 .long("dialect")
                 .value_name("NAME")
@@ -265,6 +276,9 @@ fn named(dialect: &Dialect, long: &'static str, short: Option<char>) -> Arg {
     }
 }
 
+/// What `-h`, which fits one screen, leaves to `--help`.
+const RARE: [&str; 4] = ["pre-stop-signal", "drain-file", "escalate", "reraise"];
+
 fn option(dialect: &Dialect, setting: &'static Setting) -> Arg {
     let action = match setting.kind {
         Kind::Value | Kind::Optional(_) => ArgAction::Set,
@@ -283,7 +297,8 @@ fn option(dialect: &Dialect, setting: &'static Setting) -> Arg {
         .action(action)
         .help_heading(setting.heading)
         .help(setting.help)
-        .long_help(long_help);
+        .long_help(long_help)
+        .hide_short_help(RARE.contains(&setting.long));
     if setting.kind == Kind::Switch {
         // Given twice it means what it means once.
         arg = arg.overrides_with(setting.long);

@@ -7,8 +7,9 @@ use std::time::Duration;
 use humantime::format_duration;
 use log::LevelFilter;
 
+use super::check::CHECK_TIMEOUT;
 use super::{UsageError, quoted};
-use crate::config::{Config, LogFormat, Orphans};
+use crate::config::{Config, Escalation, LogFormat, Orphans};
 use crate::meant;
 use crate::report::Printable;
 use crate::signal::{Signal, SignalSet};
@@ -74,7 +75,7 @@ pub(super) const LOG: &str = "What is said on stderr";
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// All of them but those that say how much is logged, which work together ([`log_level`]).
-pub(super) static SETTINGS: [Setting; 16] = [
+pub(super) static SETTINGS: [Setting; 19] = [
     Setting {
         long: "grace-period",
         short: None,
@@ -104,6 +105,60 @@ pub(super) static SETTINGS: [Setting; 16] = [
                ends the sleep. It must be shorter than the grace period.",
         apply: |config, values| {
             config.pre_stop_sleep = one(values, duration)?;
+            Ok(())
+        },
+    },
+    Setting {
+        long: "pre-stop-signal",
+        short: None,
+        variable: "SEXTON_PRE_STOP_SIGNAL",
+        value: "SIGNAL",
+        kind: Kind::Value,
+        heading: SHUTDOWN,
+        help: "Send the command SIGNAL when the shutdown begins, before the pre-stop sleep",
+        more: "For a server that goes quiet at a signal: its readiness turns false, or it takes no new\n\
+               jobs. It needs --pre-stop-sleep, and must not be what is forwarded at its end.",
+        apply: |config, values| {
+            config.pre_stop_signal = Some(one(values, catchable)?);
+            Ok(())
+        },
+    },
+    Setting {
+        long: "drain-file",
+        short: None,
+        variable: "SEXTON_DRAIN_FILE",
+        value: "PATH",
+        kind: Kind::Value,
+        heading: SHUTDOWN,
+        help: "Make this file when the shutdown begins; it is removed at the start",
+        more: "For a server, a proxy or a probe that looks whether it is there.",
+        apply: |config, values| {
+            config.drain_file = Some(one(values, absolute_path)?);
+            Ok(())
+        },
+    },
+    Setting {
+        long: "escalate",
+        short: None,
+        variable: "SEXTON_ESCALATE",
+        value: "DURATION:SIGNAL",
+        kind: Kind::List,
+        heading: SHUTDOWN,
+        help: "Send SIGNAL so long after the stop signal was forwarded (repeatable, ascending)",
+        more: "For PostgreSQL 10s:INT and 20s:QUIT; for a thread dump of a JVM or of Go, 8s:QUIT. Each\n\
+               comes before the grace period is over, if there is one.",
+        apply: |config, values| {
+            config.escalation = Escalation::default();
+            for value in values {
+                let (after, signal) = escalation_step(value)?;
+                if !config.escalation.push(after, signal) {
+                    return Err(format!(
+                        "{value:?} does not come later than the one before it, or is one too many; give {} at most, \
+                         ascending, like 10s:INT and 20s:QUIT",
+                        Escalation::MOST
+                    ));
+                }
+            }
             Ok(())
         },
     },
@@ -416,7 +471,7 @@ pub(super) fn apply_environment(
     given: &mut Given,
 ) -> Result<(), UsageError> {
     for (name, value) in environment.variables().filter(|(name, _)| name.starts_with(PREFIX.as_bytes())) {
-        if name == LOG_VARIABLE.as_bytes() {
+        if name == LOG_VARIABLE.as_bytes() || name == CHECK_TIMEOUT.as_bytes() {
             continue;
         }
         let Some(setting) = SETTINGS.iter().find(|setting| setting.variable.as_bytes() == name) else {
@@ -433,17 +488,45 @@ pub(super) fn apply_environment(
 
 /// Checks what only the settings together can get wrong.
 pub(super) fn check(config: &Config, given: &Given) -> Result<(), UsageError> {
+    check_pre_stop_signal(config, given)?;
     let Some(grace_period) = config.grace_period else { return Ok(()) };
-    if config.pre_stop_sleep < grace_period {
-        return Ok(());
+    let Some(left) = grace_period.checked_sub(config.pre_stop_sleep).filter(|left| !left.is_zero()) else {
+        return Err(UsageError(format!(
+            "{} ({}) must be shorter than {} ({}): the command would be killed before it sees the stop signal",
+            given.source("pre-stop-sleep"),
+            format_duration(config.pre_stop_sleep),
+            given.source("grace-period"),
+            format_duration(grace_period),
+        )));
+    };
+    match config.escalation.last() {
+        Some((after, signal)) if after >= left => Err(UsageError(format!(
+            "{}: {}:{signal} comes too late: {} ({}) ends {} after the stop signal is forwarded",
+            given.source("escalate"),
+            format_duration(after),
+            given.source("grace-period"),
+            format_duration(grace_period),
+            format_duration(left),
+        ))),
+        _ => Ok(()),
     }
-    Err(UsageError(format!(
-        "{} ({}) must be shorter than {} ({}): the command would be killed before it sees the stop signal",
-        given.source("pre-stop-sleep"),
-        format_duration(config.pre_stop_sleep),
-        given.source("grace-period"),
-        format_duration(grace_period),
-    )))
+}
+
+fn check_pre_stop_signal(config: &Config, given: &Given) -> Result<(), UsageError> {
+    let Some(signal) = config.pre_stop_signal else { return Ok(()) };
+    let source = given.source("pre-stop-signal");
+    if config.pre_stop_sleep.is_zero() {
+        return Err(UsageError(format!(
+            "{source} needs {}: without a sleep the stop signal comes at the same moment",
+            Source::Option("pre-stop-sleep")
+        )));
+    }
+    if config.stop_signals.iter().any(|stop| config.rewrites.apply(stop) == Some(signal)) {
+        return Err(UsageError(format!(
+            "{source}: {signal} is what the command is sent at the end of the sleep; give another signal"
+        )));
+    }
+    Ok(())
 }
 
 /// The variable that says how much is logged.
@@ -555,6 +638,21 @@ pub(super) fn signal(text: &str) -> Result<Signal, String> {
     })
 }
 
+/// `10s:INT`.
+fn escalation_step(text: &str) -> Result<(Duration, Signal), String> {
+    let (after, name) =
+        text.split_once(':').ok_or_else(|| format!("{text:?} is no step; write it DURATION:SIGNAL, like 10s:INT"))?;
+    let after = duration(after.trim())?;
+    if after.is_zero() {
+        return Err(format!("{text:?} comes with the stop signal; give it some time, or rewrite the stop signal"));
+    }
+    match signal(name.trim())? {
+        Signal::KILL => Err(format!("{text:?}: SIGKILL is what --grace-period sends; set that")),
+        Signal::STOP => Err(format!("{text:?}: a command that is stopped does not end; give another signal")),
+        signal => Ok((after, signal)),
+    }
+}
+
 /// A signal that sexton can receive.
 fn catchable(text: &str) -> Result<Signal, String> {
     let signal = signal(text)?;
@@ -596,7 +694,7 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
 }
 
 /// sexton leaves its working directory, so there is nothing that a relative path could start from.
-fn absolute_path(text: &str) -> Result<CString, String> {
+pub(super) fn absolute_path(text: &str) -> Result<CString, String> {
     let path = CString::new(text).ok().filter(|_| text.starts_with('/'));
     path.ok_or_else(|| format!("{text:?} is no absolute path; write it like {TERMINATION_LOG}"))
 }

@@ -108,6 +108,8 @@ struct Onlooker {
     /// When SIGKILL was sent.
     killed: Option<Duration>,
     orphans_told: bool,
+    /// So many steps of the escalation were taken.
+    escalated: usize,
     stopped: bool,
     over: bool,
 }
@@ -123,6 +125,7 @@ impl Onlooker {
             gone: None,
             killed: None,
             orphans_told: false,
+            escalated: 0,
             stopped: false,
             over: false,
         }
@@ -166,6 +169,17 @@ impl Seen<'_> {
 
     fn kills(&self) -> usize {
         self.count(|action| *action == Action::Kill)
+    }
+
+    fn escalations(&self) -> usize {
+        self.count(|action| matches!(action, Action::Escalate(_)))
+    }
+
+    /// So many steps of the escalation are due by now.
+    fn steps_due(&self) -> usize {
+        let Some(told) = self.after.told else { return 0 };
+        let steps = (0..).map_while(|number| self.policy.escalation.step(number));
+        steps.take_while(|(after, _)| self.after.now >= told + *after).count()
     }
 
     /// Nobody is left to care for, and this very event said so.
@@ -227,7 +241,7 @@ impl Seen<'_> {
 type Check = fn(&Seen) -> Option<bool>;
 
 /// The invariants of docs/design.md, in its words and its order.
-const INVARIANTS: [(&str, Check); 25] = [
+const INVARIANTS: [(&str, Check); 29] = [
     ("After the end nothing is done.", |s| s.before.over.then_some(s.actions.is_empty())),
     ("When nobody is left to care for, sexton exits at once.", |s| {
         (s.nobody_left() && !s.before.over).then(|| s.actions == [Action::Exit])
@@ -290,10 +304,31 @@ const INVARIANTS: [(&str, Check); 25] = [
         let deadline = s.deadline().filter(|_| !s.after.over && s.after.killed.is_none())?;
         Some(s.wake_at.is_some_and(|moment| moment <= deadline))
     }),
-    ("No event leads to more than four actions.", |s| Some(s.actions.len() <= 4)),
+    ("No event leads to more than four actions, steps of an escalation not counted.", |s| {
+        Some(s.actions.len() - s.escalations() <= 4)
+    }),
     ("The stop signal from the same process at once is one request.", |s| s.echo.then_some(s.actions.is_empty())),
     ("Between the forwarding, late or not, and SIGKILL lies a second, or what the settings leave.", |s| {
         (s.kills() > 0).then(|| s.time_to_stop().is_some_and(|end| s.after.now >= end))
+    }),
+    ("The pre-stop signal is sent once, when the shutdown begins, and only before a sleep.", |s| {
+        let sent = s.count(|action| matches!(action, Action::PreStop(_)));
+        (s.policy.pre_stop_signal.is_some()).then(|| {
+            let begins = s.count(|action| matches!(action, Action::ShutdownBegins(_))) == 1;
+            sent == usize::from(begins && s.after.gone.is_none() && !s.policy.pre_stop_sleep.is_zero())
+        })
+    }),
+    ("No step of an escalation comes before the stop signal, or before its time.", |s| {
+        (s.escalations() > 0).then(|| s.after.escalated <= s.steps_due())
+    }),
+    ("While somebody is left and SIGKILL was not sent, every step that is due was taken.", |s| {
+        (s.steps_due() > 0 && s.goes_on() && s.before.killed.is_none()).then(|| s.after.escalated == s.steps_due())
+    }),
+    ("After SIGKILL there is no step of an escalation.", |s| {
+        let is_step = |action: &Action| matches!(action, Action::Escalate(_));
+        let kill = s.actions.iter().position(|action| *action == Action::Kill);
+        let last = s.actions.iter().rposition(is_step);
+        s.after.killed.map(|_| s.before.killed.is_none_or(|_| last.is_none()) && (kill.is_none() || last <= kill))
     }),
 ];
 
@@ -311,6 +346,7 @@ struct Key {
     machine: (State, bool, bool, Option<Received>),
     first_stop: Option<Received>,
     flags: [bool; 5],
+    escalated: usize,
     /// How long ago the times are that the onlooker remembers.
     ages: [Option<Duration>; 4],
 }
@@ -323,21 +359,27 @@ impl Point {
             State::Sleeping { until, held, deadline } => {
                 State::Sleeping { until: ahead(until), held, deadline: deadline.map(ahead) }
             }
-            State::Stopping { deadline } => State::Stopping { deadline: deadline.map(ahead) },
+            State::Stopping { deadline, since, steps } => {
+                // What is to come of the escalation: the next step says when the others are.
+                let next = policy.escalation.step(steps).map(|(after, _)| ahead(since + after));
+                State::Stopping { deadline: deadline.map(ahead), since: next.unwrap_or_default(), steps }
+            }
             State::Killing { give_up } => State::Killing { give_up: ahead(give_up) },
             state @ (State::Running | State::Done) => state,
         };
         let age = |moment: Option<Duration>, most| moment.map(|moment| (onlooker.now - moment).min(most));
         // The longest time that the start of the shutdown is compared with.
         let most = policy.pre_stop_sleep.max(policy.grace_period.unwrap_or_default()).max(ECHO);
+        let last_step = policy.escalation.last().map_or(Duration::ZERO, |(after, _)| after);
         Key {
             machine: (state, machine.command_is_stopped, machine.command_is_gone, machine.stop),
             first_stop: onlooker.first_stop.map(|(received, _)| received),
+            escalated: onlooker.escalated,
             flags: [onlooker.insisted, onlooker.stop_was_sent, onlooker.orphans_told, onlooker.stopped, onlooker.over],
             ages: [
                 age(onlooker.first_stop.map(|(_, at)| at), most),
                 age(onlooker.gone, most),
-                age(onlooker.told, most),
+                age(onlooker.told, most.max(last_step)),
                 age(onlooker.killed, KILL_TIMEOUT),
             ],
         }
@@ -386,6 +428,7 @@ impl Point {
         seen.after.stop_was_sent |= seen.stops() > 0;
         seen.after.told = seen.after.told.or(seen.after.stop_was_sent.then_some(seen.after.now));
         seen.after.orphans_told |= seen.count(|action| matches!(action, Action::StopOrphans(_))) > 0;
+        seen.after.escalated += seen.escalations();
         seen.after.killed = seen.after.killed.or((seen.kills() > 0).then_some(seen.after.now));
         seen.after.over |= seen.has(Action::Exit) || seen.has(Action::Abandon);
         for (number, ((sentence, check), said)) in (1..).zip(INVARIANTS.iter().zip(said)) {
@@ -469,23 +512,38 @@ fn policies() -> impl Iterator<Item = Policy> {
     let times = units.clone().flat_map(move |sleep| units.clone().map(move |grace| (sleep, grace)));
     // One that leaves more than the second that who is told late has.
     let times = times.chain([(1, 13)]);
-    times.filter(|(sleep, grace)| *grace == 0 || sleep < grace).flat_map(|(sleep, grace)| {
-        [Orphans::Leave, Orphans::Wait, Orphans::Stop].into_iter().flat_map(move |orphans| {
-            STOP_REWRITES.map(|stop| {
-                let mut rewrites = Rewrites::none();
-                rewrites.set(Signal::USR1, Some(Signal::USR2));
-                rewrites.set(Signal::HUP, None);
-                rewrites.set(TERM, stop);
-                Policy {
-                    stop_signals: SignalSet::of(TERM).with(INT).with(real_time()),
-                    rewrites,
-                    pre_stop_sleep: UNIT * sleep,
-                    grace_period: Some(UNIT * grace).filter(|grace| !grace.is_zero()),
-                    orphans,
-                }
-            })
+    let usual = times.filter(|(sleep, grace)| *grace == 0 || sleep < grace).flat_map(|(sleep, grace)| {
+        ORPHANS.into_iter().flat_map(move |orphans| STOP_REWRITES.map(|stop| policy(sleep, grace, orphans, stop)))
+    });
+    // With more to send: before the sleep, and after the forwarding.
+    let eager = [(0, 0), (1, 0), (0, 3), (1, 4)].into_iter().flat_map(|(sleep, grace)| {
+        ORPHANS.map(|orphans| {
+            let mut escalation = Escalation::default();
+            assert!(escalation.push(UNIT, Signal::PIPE) && escalation.push(UNIT * 2, Signal::TSTP));
+            let pre_stop_signal = Some(Signal::TTIN);
+            Policy { pre_stop_signal, escalation, ..policy(sleep, grace, orphans, Some(TERM)) }
         })
-    })
+    });
+    usual.chain(eager)
+}
+
+const ORPHANS: [Orphans; 3] = [Orphans::Leave, Orphans::Wait, Orphans::Stop];
+
+/// Times in units.
+fn policy(sleep: u32, grace: u32, orphans: Orphans, stop: Option<Signal>) -> Policy {
+    let mut rewrites = Rewrites::none();
+    rewrites.set(Signal::USR1, Some(Signal::USR2));
+    rewrites.set(Signal::HUP, None);
+    rewrites.set(TERM, stop);
+    Policy {
+        stop_signals: SignalSet::of(TERM).with(INT).with(real_time()),
+        rewrites,
+        pre_stop_signal: None,
+        pre_stop_sleep: UNIT * sleep,
+        grace_period: Some(UNIT * grace).filter(|grace| !grace.is_zero()),
+        escalation: Escalation::default(),
+        orphans,
+    }
 }
 
 #[test]

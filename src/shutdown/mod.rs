@@ -16,7 +16,7 @@
 
 use std::time::Duration;
 
-use crate::config::Orphans;
+use crate::config::{Escalation, Orphans};
 use crate::signal::{Received, Rewrites, Signal, SignalSet};
 
 /// How long sexton waits for the command to be gone after SIGKILL.
@@ -41,10 +41,15 @@ pub struct Policy {
     pub stop_signals: SignalSet,
     /// What is forwarded in place of each signal.
     pub rewrites: Rewrites,
+    /// What is sent when the shutdown begins, as it is; only with a sleep.
+    pub pre_stop_signal: Option<Signal>,
     /// From the stop signal to its forwarding; shorter than the grace period.
     pub pre_stop_sleep: Duration,
     /// From the stop signal to SIGKILL, but for [`LATE_GRACE`]; `None`: never.
     pub grace_period: Option<Duration>,
+    /// What is sent in turn after the stop signal was forwarded, as it is; each shorter than what the
+    /// settings leave between the sleep and the end of the grace period.
+    pub escalation: Escalation,
     /// What becomes of the processes that the command leaves.
     pub orphans: Orphans,
 }
@@ -85,6 +90,10 @@ pub enum Action {
     Forward(Received),
     /// The same, with a stop signal.
     ForwardStop(Received),
+    /// Send this to the command, which may get ready for the stop signal.
+    PreStop(Signal),
+    /// Send this to whom the stop signal was sent: it did not help.
+    Escalate(Signal),
     /// The command is gone: send this to all that is left and did not get it with the command.
     StopOrphans(Received),
     /// A rule of the user says that this is not forwarded.
@@ -112,6 +121,10 @@ enum State {
     },
     Stopping {
         deadline: Option<Duration>,
+        /// When the stop signal was forwarded.
+        since: Duration,
+        /// So many steps of the escalation were taken.
+        steps: usize,
     },
     Killing {
         give_up: Duration,
@@ -141,7 +154,10 @@ impl Machine {
         match self.state {
             State::Running | State::Done => None,
             State::Sleeping { until, .. } => Some(until),
-            State::Stopping { deadline } => deadline,
+            State::Stopping { deadline, since, steps } => {
+                let step = self.policy.escalation.step(steps).map(|(after, _)| since.saturating_add(after));
+                step.into_iter().chain(deadline).min()
+            }
             State::Killing { give_up } => Some(give_up),
         }
     }
@@ -179,13 +195,13 @@ impl Machine {
         if self.policy.orphans != Orphans::Stop {
             return;
         }
-        let deadline = match self.state {
-            State::Running => self.policy.grace_period.map(|grace| now.saturating_add(grace)),
-            State::Sleeping { until, deadline, .. } => told(now, until, deadline),
-            State::Stopping { deadline } => deadline,
+        self.state = match self.state {
+            State::Running => stopping(now, self.policy.grace_period.map(|grace| now.saturating_add(grace))),
+            State::Sleeping { until, deadline, .. } => stopping(now, told(now, until, deadline)),
+            // The clock of what was told with the command goes on.
+            stopping @ State::Stopping { .. } => stopping,
             State::Killing { .. } | State::Done => return,
         };
-        self.state = State::Stopping { deadline };
         let stop = self.stop.unwrap_or(self.policy.own_stop());
         self.forward(stop, Action::StopOrphans, act);
     }
@@ -194,10 +210,17 @@ impl Machine {
         if let State::Sleeping { until, held, deadline } = self.state
             && now >= until
         {
-            self.state = State::Stopping { deadline: told(now, until, deadline) };
+            self.state = stopping(now, told(now, until, deadline));
             self.forward_stop(held, act);
         }
-        if let State::Stopping { deadline: Some(deadline) } = self.state
+        while let State::Stopping { deadline, since, steps } = self.state
+            && let Some((after, signal)) = self.policy.escalation.step(steps)
+            && now >= since.saturating_add(after)
+        {
+            self.state = State::Stopping { deadline, since, steps: steps + 1 };
+            act(Action::Escalate(signal));
+        }
+        if let State::Stopping { deadline: Some(deadline), .. } = self.state
             && now >= deadline
         {
             self.state = State::Killing { give_up: now.saturating_add(KILL_TIMEOUT) };
@@ -225,16 +248,19 @@ impl Machine {
                 act(Action::ShutdownBegins(received));
                 let deadline = self.policy.grace_period.map(|grace| now.saturating_add(grace));
                 if self.policy.pre_stop_sleep.is_zero() {
-                    self.state = State::Stopping { deadline };
+                    self.state = stopping(now, deadline);
                     self.forward_stop(received, act);
                 } else {
+                    if let Some(signal) = self.policy.pre_stop_signal.filter(|_| !self.command_is_gone) {
+                        act(Action::PreStop(signal));
+                    }
                     let until = now.saturating_add(self.policy.pre_stop_sleep);
                     self.state = State::Sleeping { until, held: received, deadline };
                 }
             }
             State::Sleeping { held, until, .. } if self.is_echo(held, received, until, now) => {}
             State::Sleeping { held, deadline, .. } => {
-                self.state = State::Stopping { deadline };
+                self.state = stopping(now, deadline);
                 // A held signal is like a pending one: a standard signal that comes again adds
                 // nothing, any other one arrives as well (signal(7), "Queueing").
                 if held.signal == received.signal && !held.signal.is_real_time() {
@@ -282,6 +308,11 @@ impl Machine {
             State::Sleeping { .. } | State::Killing { .. } | State::Done => {}
         }
     }
+}
+
+/// The stop signal is forwarded now.
+fn stopping(now: Duration, deadline: Option<Duration>) -> State {
+    State::Stopping { deadline, since: now, steps: 0 }
 }
 
 /// The deadline of who is told to stop now, and should have been at `until` at the latest.

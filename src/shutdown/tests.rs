@@ -23,8 +23,10 @@ fn policy(sleep: u64, grace: u64) -> Policy {
     Policy {
         stop_signals: SignalSet::of(TERM).with(INT),
         rewrites,
+        pre_stop_signal: None,
         pre_stop_sleep: seconds(sleep),
         grace_period: Some(seconds(grace)).filter(|grace| !grace.is_zero()),
+        escalation: Escalation::default(),
         orphans: Orphans::Leave,
     }
 }
@@ -335,4 +337,47 @@ fn a_command_that_had_to_be_killed_takes_its_orphans_along() {
     assert_eq!(machine.at(5, Event::Tick), [Action::Kill]);
     assert_eq!(machine.at(6, Event::CommandExited), []);
     assert_eq!(machine.at(6, Event::Alone), [Action::Exit]);
+}
+
+fn step(machine: &mut Machine, second: u64, event: Event) -> Vec<Action> {
+    let mut actions = Vec::new();
+    machine.handle(event, seconds(second), &mut |action| actions.push(action));
+    actions
+}
+
+fn escalating(sleep: u64, grace: u64) -> Machine {
+    let mut escalation = Escalation::default();
+    assert!(escalation.push(seconds(3), INT) && escalation.push(seconds(6), Signal::QUIT));
+    Machine::new(Policy { escalation, ..policy(sleep, grace) })
+}
+
+#[test]
+fn signals_come_in_turn_counted_from_the_forwarding_until_the_command_is_gone() {
+    let mut machine = escalating(5, 0);
+    assert_eq!(step(&mut machine, 0, Event::Signal(from_somebody(TERM))), [begins(TERM)]);
+    assert_eq!(step(&mut machine, 5, Event::Tick), [stop(TERM)]);
+    assert_eq!(machine.wake_at(), Some(seconds(8)));
+    assert_eq!(step(&mut machine, 8, Event::Tick), [Action::Escalate(INT)]);
+    assert_eq!(machine.wake_at(), Some(seconds(11)));
+    assert_eq!(step(&mut machine, 11, Event::Tick), [Action::Escalate(Signal::QUIT)]);
+    assert_eq!(machine.wake_at(), None);
+    assert_eq!(step(&mut machine, 12, Event::CommandExited), [Action::Exit]);
+}
+
+#[test]
+fn an_escalation_delays_no_deadline_and_ends_with_it() {
+    let mut machine = escalating(0, 25);
+    step(&mut machine, 0, Event::Signal(from_somebody(TERM)));
+    // A second stop signal does not start it anew.
+    step(&mut machine, 2, Event::Signal(Received { pid: 9, ..from_somebody(TERM) }));
+    assert_eq!(step(&mut machine, 3, Event::Tick), [Action::Escalate(INT)]);
+    assert_eq!(step(&mut machine, 30, Event::Tick), [Action::Escalate(Signal::QUIT), Action::Kill]);
+    assert_eq!(machine.wake_at(), Some(seconds(32)));
+}
+
+#[test]
+fn the_command_gets_its_own_signal_before_the_sleep_and_once() {
+    let mut machine = Machine::new(Policy { pre_stop_signal: Some(USR2), ..policy(5, 0) });
+    assert_eq!(step(&mut machine, 0, Event::Signal(from_somebody(TERM))), [begins(TERM), Action::PreStop(USR2)]);
+    assert_eq!(step(&mut machine, 1, Event::Signal(Received { pid: 9, ..from_somebody(TERM) })), [stop(TERM)]);
 }

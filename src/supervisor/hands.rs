@@ -6,16 +6,18 @@ use std::mem;
 use humantime::format_duration;
 use log::kv::Value;
 use log::{Level, debug, info, log_enabled, warn};
+use nix::errno::Errno;
 
 use super::job::Job;
 use crate::config::{Config, Orphans};
 use crate::exit_status;
+use crate::phase::Phase;
 use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, GroupStop, NoProc, SendError, Sent, die_by, kill_orphans, none_in_namespace, own_pid, send,
-    send_to_group, send_to_orphaned_group, signal_orphans,
+    Change, ChangeKind, GroupStop, NoProc, SendError, Sent, die_by, kill_orphans, make_mark, none_in_namespace,
+    own_pid, send, send_to_group, send_to_orphaned_group, set_own_name, signal_orphans,
 };
 use crate::why::amounts::{Count, Rounded, milliseconds};
 use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Sender, Unkillable};
@@ -34,6 +36,8 @@ pub(super) struct Hands<'a> {
     pub over: bool,
     /// The shutdown began with the signal that is being handled.
     pub shutdown_began: bool,
+    /// How far the shutdown is.
+    pub phase: Option<Phase>,
     /// The stop signal that went to the whole process group of the command.
     pub group_stop: Option<GroupStop>,
     /// It is known which sessions are older than the command.
@@ -177,6 +181,7 @@ impl Hands<'_> {
                 }
             }
             Action::ForwardStop(received) => {
+                self.enter(Phase::Stop);
                 if self.config.group {
                     self.group_stop = Some(GroupStop::now(self.command.pid));
                 }
@@ -184,7 +189,14 @@ impl Hands<'_> {
                     self.evidence.forwarded(received, true);
                 }
             }
+            Action::PreStop(signal) => self.send_own(signal, format_args!("before the pre-stop sleep")),
+            Action::Escalate(signal) if self.ended.is_some() => self.signal_orphans(&by_sexton(signal), None),
+            Action::Escalate(signal) => {
+                let waited = self.evidence.waits().map(|(_, waited)| waited).unwrap_or_default();
+                self.send_own(signal, format_args!("which still runs {} after the stop signal", Rounded(waited)));
+            }
             Action::StopOrphans(received) => {
+                self.enter(Phase::Stop);
                 self.signal_orphans(&received, self.group_stop);
                 if self.config.grace_period.is_none() {
                     info!("without a grace period sexton waits as long as any of them is left");
@@ -218,8 +230,26 @@ impl Hands<'_> {
         }
     }
 
+    /// Everybody may see what sexton does: PID 1's name tells it, and so does a file, if that was asked for.
+    fn enter(&mut self, phase: Phase) {
+        let before = self.phase.replace(phase);
+        if self.job.is_init
+            && before != Some(phase)
+            && let Err(errno) = set_own_name(phase.name())
+        {
+            warn!("cannot show the shutdown in PID 1's name: {}; sexton --check does not see it", errno.desc());
+        }
+        if before.is_none()
+            && let Some(file) = &self.config.drain_file
+            && let Err(errno) = make_mark(file)
+        {
+            warn!("cannot make {}, which says that the shutdown has begun: {}", Name(file), errno.desc());
+        }
+    }
+
     fn shutdown_begins(&mut self, received: Received) {
         self.shutdown_began = true;
+        self.enter(Phase::Drain);
         let sender = self.evidence.stop_requested(received);
         let sleep = self.config.pre_stop_sleep;
         let forwarding: &dyn fmt::Display = if sleep.is_zero() {
@@ -284,15 +314,29 @@ impl Hands<'_> {
                     "forwarded {signal} to {} without its value: {}", self.command, errno.desc()
                 );
             }
-            Err(SendError::Refused(errno)) => {
-                warn!(
-                    event = "signal_refused", pid = pid, signal:% = signal;
-                    "cannot forward {signal} to {}: {}; if it changed its user, sexton needs CAP_KILL",
-                    self.command, errno.desc()
-                );
-            }
+            Err(SendError::Refused(errno)) => self.tell_refused("forward", signal, errno),
         }
         !matches!(sent, Err(SendError::Refused(_)))
+    }
+
+    /// Sends the command a signal that the user wants it to have besides those that come.
+    fn send_own(&mut self, signal: Signal, when: fmt::Arguments<'_>) {
+        let pid = self.command.pid;
+        match self.send(&by_sexton(signal)) {
+            Ok(()) | Err(SendError::WithoutValue(_)) => {
+                self.evidence.wants(signal);
+                info!(event = "signal_sent", pid = pid, signal:% = signal; "sent {signal} to {}, {when}", self.command);
+            }
+            Err(SendError::Refused(errno)) => self.tell_refused("send", signal, errno),
+        }
+    }
+
+    fn tell_refused(&self, what: &str, signal: Signal, errno: Errno) {
+        warn!(
+            event = "signal_refused", pid = self.command.pid, signal:% = signal;
+            "cannot {what} {signal} to {}: {}; if it changed its user, sexton needs CAP_KILL",
+            self.command, errno.desc()
+        );
     }
 
     /// The command is dead and not reaped yet, so its group is still its own. Each process of the

@@ -23,7 +23,7 @@ use crate::signal::{Received, Signal};
 use crate::sys::{
     Inbox, Opened, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_log,
     is_one_of_several, leads_session, leave_terminal, leave_working_directory, monotonic_now, note_old_sessions,
-    own_pid, unblock_stderr,
+    own_pid, remove_mark, unblock_stderr,
 };
 use crate::why::died::Command;
 use crate::why::evidence::Evidence;
@@ -39,6 +39,11 @@ pub fn run(config: &Config, start: &Start) -> u8 {
     // As PID 1 everybody is ours, and nobody asks.
     let knows_sessions = !is_init && config.orphans != Orphans::Leave && note_old_sessions();
     let parent = config.parent_death_signal.and_then(watch_parent);
+    if let Some(file) = &config.drain_file
+        && let Err(errno) = remove_mark(file)
+    {
+        warn!("cannot remove {}, which says that a shutdown has begun: {}", Name(file), errno.desc());
+    }
     let terminal = Terminal::controlling().filter(|_| !config.new_session);
     if config.new_session
         && let Err(errno) = leave_terminal()
@@ -108,8 +113,10 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
     let machine = Machine::new(Policy {
         stop_signals: config.stop_signals,
         rewrites: config.rewrites,
+        pre_stop_signal: config.pre_stop_signal,
         pre_stop_sleep: config.pre_stop_sleep,
         grace_period: config.grace_period,
+        escalation: config.escalation,
         orphans: config.orphans,
     });
     let hands = Hands {
@@ -120,6 +127,7 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
         ended: None,
         over: false,
         shutdown_began: false,
+        phase: None,
         group_stop: None,
         knows_sessions,
         killing: false,

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::turn::{Looked, Surroundings, Turns};
 use super::*;
+use crate::config::Escalation;
 use crate::shutdown::{Action, ECHO};
 use crate::signal::{Rewrites, SignalSet};
 
@@ -308,6 +309,7 @@ impl Surroundings for World {
                 self.over = true;
                 self.nobody_waits();
             }
+            Action::PreStop(signal) | Action::Escalate(signal) => self.kernel.signal_command(signal),
             Action::ShutdownBegins(_) | Action::CommandStopped(_) | Action::StopOrphans(_) => {}
         }
     }
@@ -374,6 +376,10 @@ fn policy() -> impl Strategy<Value = Policy> {
             rewrites.set(Signal::new(from).unwrap(), to.and_then(Signal::new));
         }
         let stop_signals = SignalSet::of(Signal::TERM);
+        let mut escalation = Escalation::default();
+        if sleep > 0 && grace > 0 {
+            escalation.push(ECHO * 2, Signal::QUIT);
+        }
         Policy {
             stop_signals: if more {
                 stop_signals.with(Signal::INT).with(Signal::new(40).unwrap())
@@ -381,8 +387,10 @@ fn policy() -> impl Strategy<Value = Policy> {
                 stop_signals
             },
             rewrites,
+            pre_stop_signal: None,
             pre_stop_sleep: ECHO * sleep,
             grace_period: (grace > 0).then(|| ECHO * grace),
+            escalation,
             orphans: Orphans::Leave,
         }
     })

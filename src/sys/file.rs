@@ -9,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
+use nix::sys::stat::{FileStat, Mode, lstat, stat};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, eaccess};
 
@@ -36,6 +37,27 @@ pub fn effective_uid() -> u32 {
 /// All of open(2)'s.
 pub fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
+/// Whether something has this path, a symbolic link to nowhere included.
+///
+/// # Errors
+///
+/// All of lstat(2)'s but those that say that nothing has.
+pub fn exists(path: &CStr) -> Result<bool, Errno> {
+    match lstat(path) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether a process executes the same file as we do. A process of another user does not tell
+/// (proc_pid_exe(5)).
+pub fn has_our_file(pid: i32) -> bool {
+    let file = |process: &str| stat(Path::new("/proc").join(process).join("exe").as_path()).ok();
+    let identity = |file: FileStat| (file.st_dev, file.st_ino);
+    file(&pid.to_string()).map(identity).is_some_and(|theirs| file("self").map(identity) == Some(theirs))
 }
 
 /// At most so many bytes from this place of a file: fewer at its end, none after an error.

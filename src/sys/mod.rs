@@ -14,6 +14,7 @@ mod directory;
 mod entry;
 mod file;
 mod first;
+mod mark;
 mod memory;
 mod mounts;
 mod orphans;
@@ -24,6 +25,7 @@ mod proc;
 mod process;
 mod reap;
 mod signals;
+mod socket;
 mod spawn;
 mod systemd;
 mod terminal;
@@ -34,8 +36,10 @@ pub use descriptors::{close_all_but_log, leave_working_directory};
 pub use directory::each_name;
 pub use entry::{Args, Environment, Start, exit, start};
 pub use file::{
-    Opened, demanded_capabilities, effective_uid, is_on_noexec_mount, may_execute, open, read_at, read_text,
+    Opened, demanded_capabilities, effective_uid, exists, has_our_file, is_on_noexec_mount, may_execute, open, read_at,
+    read_text,
 };
+pub use mark::{make_mark, remove_mark};
 pub use memory::Allocator;
 pub use mounts::mount_point;
 pub use orphans::{
@@ -44,11 +48,14 @@ pub use orphans::{
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
 pub use proc::{NoProc, Process, process};
-pub use process::{become_subreaper, monotonic_now, own_pid, own_status, process_limit, stack_limit, unix_time};
+pub use process::{
+    become_subreaper, monotonic_now, own_pid, own_status, process_limit, set_own_name, stack_limit, unix_time,
+};
 pub use reap::{Change, ChangeKind, Reaper, Reaping};
 pub use signals::{
     Inbox, Inherited, SendError, die_by, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
 };
+pub use socket::{Address, Connection};
 pub use spawn::{Candidates, Failure, Launch, Missed, Started, spawn};
 pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};
 

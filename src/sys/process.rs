@@ -1,8 +1,10 @@
 //! sexton itself as a process.
 
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::time::{ClockId, clock_gettime};
 
@@ -35,6 +37,15 @@ pub fn monotonic_now() -> Duration {
 /// `CLOCK_REALTIME`: time since 1970, as somebody has set the clock; zero if that is not told.
 pub fn unix_time() -> Duration {
     clock_gettime(ClockId::CLOCK_REALTIME).map_or(Duration::ZERO, Duration::from)
+}
+
+/// Gives us another name, for everybody to see in `/proc/PID/comm`: 15 bytes of it (`PR_SET_NAME`, prctl(2)).
+///
+/// # Errors
+///
+/// Only a seccomp profile refuses it.
+pub fn set_own_name(name: &CStr) -> Result<(), Errno> {
+    nix::sys::prctl::set_name(name)
 }
 
 /// Has the orphans among our descendants re-parented to us, as they are to PID 1.

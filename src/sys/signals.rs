@@ -63,6 +63,11 @@ impl Inherited {
         }
     }
 
+    /// Lets signals act on sexton again as they would have, but for one, which stays blocked.
+    pub fn give_back_but(self, blocked: Signal) {
+        let _ = set_mask(self.mask.with(blocked));
+    }
+
     /// In the child, before exec: gives the command what sexton inherited.
     pub(super) fn restore(self) -> Result<(), Errno> {
         if self.ignores_child_death {

@@ -73,6 +73,11 @@ impl Evidence {
         }
     }
 
+    /// The user wants the command to have this signal, and so to die of it if it does.
+    pub fn wants(&mut self, signal: Signal) {
+        self.stops = self.stops.with(signal);
+    }
+
     /// sexton sends SIGKILL.
     pub fn killed(&mut self) {
         self.killed = true;
