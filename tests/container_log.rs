@@ -7,16 +7,13 @@ use std::io::BufRead;
 use std::os::fd::AsRawFd;
 use std::process::{Command, Output, Stdio};
 
-use harness::{
-    BOTH, Folder, PATIENCE, Place, Running, Sexton, Status, descriptors, full_pipe, log, probe_binary, require_root,
-};
+use harness::{BOTH, Folder, PATIENCE, Place, Running, Sexton, Status, descriptors, full_pipe, log, probe_binary};
 
 /// A shell script in the namespaces of PID 1, as `docker exec` starts it.
 fn nsenter(run: &Running, script: &str) -> Command {
-    require_root("enters a namespace");
-    let mut nsenter = harness::command("nsenter");
-    nsenter.args(["-t", &run.pid.to_string(), "-p", "-m", "--", "sh", "-c", script]).stdin(Stdio::null());
-    nsenter
+    let mut shell = harness::enter(run, "sh");
+    shell.args(["-c", script]).stdin(Stdio::null());
+    shell
 }
 
 fn job(run: &Running, script: &str) -> Output {

@@ -47,6 +47,8 @@ fn sexton_has_no_right_that_its_command_has_not() {
     // CAP_SYS_ADMIN is dropped.
     for setup in [&[][..], &["no-capability=21"], &["no-new-privs"]] {
         for place in BOTH {
+            // An ordinary user's process has none that it could be without.
+            let setup = if place.uid() == 0 { setup } else { &[] };
             let (status, stdout, _) = Sexton::new(place).setup(setup.iter().copied()).shell(script).finish();
             assert_eq!((status, stdout.as_str()), (Status::Exited(0), "the same\n"), "{place:?} {setup:?}");
         }
@@ -84,7 +86,6 @@ fn a_name_of_a_process_forges_no_line_of_the_log() {
 
 #[test]
 fn a_forged_proc_hangs_nobody() {
-    require_root("mounts");
     let script = "mount -t tmpfs forged /proc && cd /proc && ln -s 1 self && mkdir 2 1 && mkfifo loadavg 1/stat 2/stat \
                   && mkdir -p self/fd && trap '' TERM && echo ready && while :; do sleep 1; done";
     for options in [&["--orphans", "stop"][..], &["--orphans", "wait", "--group"], &["-vvv"]] {

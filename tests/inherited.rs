@@ -76,9 +76,18 @@ fn the_command_inherits_everything_unchanged() {
 #[test]
 fn another_user_and_what_it_may_not_stay_as_they_were() {
     harness::require_root("changes its uid");
+    let folder = harness::Folder::new();
+    let (sexton, probe) = (folder.copy("sexton", harness::sexton_binary()), folder.copy("probe", probe_binary()));
     for place in BOTH {
         for setup in [&["uid=65534"][..], &["uid=65534", "no-new-privs"]] {
-            assert_same(place, "uid 65534", without_and_with(place, |sexton| sexton.setup(setup.iter().copied())));
+            let state = |binary: &str, options: &[&str]| {
+                let run = Sexton::new(place).setup(setup.iter().copied()).binary(binary).options(options).bare();
+                let (status, stdout, stderr) = run.finish();
+                assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "{place:?}");
+                parse(&stdout)
+            };
+            let states = (state(&probe, &["state"]), state(&sexton, &["--", &probe, "state"]));
+            assert_same(place, "uid 65534", states);
         }
     }
 }

@@ -280,12 +280,9 @@ fn a_session_is_not_killed_because_an_orphan_of_it_came_to_sexton() {
 /// Processes that an engine's exec put into the namespace are no children of PID 1.
 #[test]
 fn what_was_put_into_the_namespace_from_outside_is_stopped_and_waited_for() {
-    harness::require_root("enters a namespace");
     let mut run = Sexton::new(Place::Init).options(STOP).probe(["record", "10", "6"]);
     run.line();
-    let mut stranger = harness::command("nsenter")
-        .args(["-t", &run.pid.to_string(), "-p", "-m", "--"])
-        .arg(probe_binary())
+    let mut stranger = harness::enter(&run, probe_binary())
         .args(["server", "400"])
         .stdout(Stdio::piped())
         .spawn()

@@ -4,7 +4,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{BOTH, Place, Sexton, Status, now, probe_binary, sexton_binary};
+use harness::{BOTH, Folder, Place, Sexton, Status, now, probe_binary, sexton_binary};
 
 /// A cheap source of delays that differ.
 struct Random(u64);
@@ -145,8 +145,11 @@ fn three_descriptors_are_enough() {
 #[test]
 fn when_no_more_process_may_be_made_the_status_is_125_and_says_so() {
     harness::require_root("changes its uid");
+    let folder = Folder::new();
+    let copy = folder.copy("sexton", sexton_binary());
     for place in BOTH {
-        let (status, _, stderr) = Sexton::new(place).setup(["uid=65534", "nproc=1"]).probe(["exit", "6"]).finish();
+        let sexton = Sexton::new(place).binary(&copy).setup(["uid=65534", "nproc=1"]);
+        let (status, _, stderr) = sexton.probe(["exit", "6"]).finish();
         assert_eq!(status, Status::Exited(125), "{place:?}");
         assert!(stderr.starts_with("sexton: cannot start a process"), "{stderr}");
     }

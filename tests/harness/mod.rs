@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -408,6 +408,18 @@ pub fn require_root(why: &str) {
     assert_eq!(unsafe { libc::geteuid() }, 0, "this test {why}: run it as root");
 }
 
+/// A program in the PID namespace of a [`Place::Init`], as an engine's exec puts it there.
+pub fn enter(init: &Running, program: impl AsRef<OsStr>) -> Command {
+    let mut nsenter = command("nsenter");
+    nsenter.args(["--target", &init.pid.to_string(), "--pid", "--mount"]);
+    // Its owner may do the same as root may; what the launcher mapped stays as it is.
+    if unsafe { libc::getuid() } != 0 {
+        nsenter.args(["--user", "--preserve-credentials"]);
+    }
+    nsenter.arg("--").arg(program);
+    nsenter
+}
+
 /// Sends a signal to a process, which must be there.
 #[track_caller]
 pub fn kill(pid: i32, signal: i32) {
@@ -471,6 +483,14 @@ impl Folder {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        settle(&path);
+        path
+    }
+
+    /// A copy of a program, for another user: the clone may be in somebody's home, which is closed.
+    pub fn copy(&self, name: &str, program: PathBuf) -> String {
+        let path = self.path(name);
+        std::fs::copy(program, &path).unwrap();
         settle(&path);
         path
     }

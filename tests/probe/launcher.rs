@@ -198,6 +198,17 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                     let hidden = libc::mount(c"none".as_ptr(), path.as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null());
                     check(hidden, "hiding a folder");
                 }
+                "read-only" => {
+                    let path = CString::new(value.as_str()).unwrap();
+                    let mounted = libc::mount(
+                        c"none".as_ptr(),
+                        path.as_ptr(),
+                        c"tmpfs".as_ptr(),
+                        libc::MS_RDONLY,
+                        std::ptr::null(),
+                    );
+                    check(mounted, "mounting a file system that is read-only");
+                }
                 "noexec" => {
                     let path = CString::new(value.as_str()).unwrap();
                     let path = path.as_ptr();
