@@ -9,7 +9,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::core::has_fresh_signals;
-use harness::{CALLS, Docker, Kind, Plan, engine, with_instructions};
+use harness::{CALLS, Docker, Kind, Plan, docker, engine, with_instructions};
 use nix::sys::signal::Signal;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -268,6 +268,54 @@ fn with_orphans_stop_every_form_of_entrypoint_shuts_down_gracefully() {
             assert_eq!(stdout.matches("clean 1\n").count(), *servers, "{what}, group {group}: {stdout} {stderr}");
         }
     }
+}
+
+// What a stop cuts off
+
+#[test]
+fn what_a_stop_cuts_off_is_named_with_the_cure() {
+    let mut container = Plan::new().start(["sh", "-c", "/probe server 20000; true"]);
+    container.wait_for_line("ready");
+    container.shutdown(|container| container.stop(&["-t", "20"])).took(Duration::ZERO, SLACK);
+    let said = container.logged().1;
+    let told = "which the kernel kills now; with --orphans stop it gets SIGTERM and may finish\n";
+    assert!(said.starts_with("sexton: sh (pid ") && said.contains(") is gone and leaves probe (pid "), "{said}");
+    assert!(said.ends_with(told) && said.lines().count() == 1, "{said}");
+}
+
+/// What it runs has a session of its own, and its parent is outside of the container.
+#[test]
+fn nothing_is_said_of_what_docker_exec_runs() {
+    for level in ["warn", "info"] {
+        let mut container = Plan::new().env("SEXTON_LOG", level).start(record(15, 7));
+        container.wait_for_line("ready");
+        // The shell, and below it a process in yet another session, which both write to the container's log.
+        let script = "{ setsid /probe record 1 0; true; } >/proc/1/fd/2 2>&1";
+        docker(["exec", "--detach", container.name(), "sh", "-c", script]).succeeded();
+        container.wait_for_line("ready");
+        container.stop(&["-t", "20"]);
+        assert_eq!(container.status(), 7);
+        let said = container.logged().1;
+        assert!(!said.contains("is gone") && !said.contains("still there"), "{said}");
+    }
+}
+
+/// Nobody knows any more that an exec left it, so it is not said that the command did.
+#[test]
+fn of_an_orphan_of_docker_exec_it_is_said_that_it_is_there() {
+    let mut container = Plan::new().start(record(15, 7));
+    container.wait_for_line("ready");
+    let script = "/probe record 1 0 </dev/null >/proc/1/fd/2 2>&1 &";
+    container.exec(["sh", "-c", script]).succeeded();
+    container.wait_for_line("ready");
+    container.stop(&["-t", "20"]);
+    assert_eq!(container.status(), 7);
+    let said = container.logged().1;
+    let line = said.lines().find(|line| line.contains("is gone")).unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        line.contains(") is gone, and probe (pid ") && line.contains(") is still there, which the kernel"),
+        "{line}"
+    );
 }
 
 // The peers' names

@@ -22,6 +22,7 @@ use crate::sys::{
 use crate::why::amounts::{Count, Rounded, milliseconds};
 use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Sender, Unkillable};
 use crate::why::evidence::{self, Evidence};
+use crate::why::left::{self, End};
 
 /// What carries out the machine's actions.
 pub(super) struct Hands<'a> {
@@ -117,6 +118,9 @@ impl Hands<'_> {
         self.job.ended(self.command.pid);
         self.tell_end(change.kind);
         self.tell_zombies();
+        if self.config.orphans == Orphans::Leave {
+            self.tell_left();
+        }
         Some(Event::CommandExited)
     }
 
@@ -167,6 +171,12 @@ impl Hands<'_> {
                 info!(event = "zombies", pid = zombies.parent, zombies = zombies.count; "{zombies}");
             });
         }
+    }
+
+    /// Who is cut off, or goes on without sexton.
+    fn tell_left(&self) {
+        let is_good = self.ended == Some(Ended::Exited(0));
+        left::tell(self.config, self.command, self.evidence, End { is_good, group_stop: self.group_stop });
     }
 
     pub fn act(&mut self, action: Action) {

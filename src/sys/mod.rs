@@ -14,6 +14,7 @@ mod directory;
 mod entry;
 mod file;
 mod first;
+mod left;
 mod mark;
 mod memory;
 mod mounts;
@@ -39,6 +40,7 @@ pub use file::{
     Opened, demanded_capabilities, effective_uid, exists, has_our_file, is_on_noexec_mount, may_execute, open, read_at,
     read_text,
 };
+pub use left::{Descent, each_left, is_machine, pause_a_moment};
 pub use mark::{make_mark, remove_mark};
 pub use memory::Allocator;
 pub use mounts::mount_point;
@@ -51,7 +53,7 @@ pub use proc::{NoProc, Process, process};
 pub use process::{
     become_subreaper, monotonic_now, own_pid, own_status, process_limit, set_own_name, stack_limit, unix_time,
 };
-pub use reap::{Change, ChangeKind, Reaper, Reaping};
+pub use reap::{Change, ChangeKind, Children, Reaper, Reaping, children};
 pub use signals::{
     Inbox, Inherited, SendError, die_by, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
 };

@@ -14,10 +14,11 @@
 use nix::errno::Errno;
 use nix::unistd::{Pid, getsid};
 
+use super::left::is_machine;
 use super::pids::PidSet;
 use super::proc::{NoProc, Process, each_process, last_pid, now, read_process};
 use super::process::own_pid;
-use super::reap::has_children;
+use super::reap::{Children, children};
 use super::signals::{SendError, kill, kill_by_pidfd, send};
 use crate::signal::{Received, Signal};
 
@@ -55,7 +56,7 @@ impl GroupStop {
     }
 
     /// Whether this process was in the group by then, and no handler of that very signal started it.
-    fn reached(&self, process: &Process) -> bool {
+    pub fn reached(&self, process: &Process) -> bool {
         let was_there = process.start < self.at || process.start == self.at && process.pid <= self.last_pid;
         process.group == self.group && was_there
     }
@@ -114,7 +115,7 @@ pub fn none_in_namespace() -> bool {
     }
     // As the first process of a machine we share the namespace with the kernel's threads, which
     // count for kill(2) and never end.
-    is_init() && read_process(KTHREADD).is_some_and(|process| process.is_kernel) && sees_nobody()
+    is_machine() && sees_nobody()
 }
 
 /// Whether `/proc` shows none of them.
@@ -166,7 +167,7 @@ pub fn signal_orphans(received: &Received, spared: Option<GroupStop>) -> Result<
 /// Notes the sessions in which we have descendants before the command is started: children of a shell that
 /// became sexton by exec, and theirs. Returns whether that could be done.
 pub fn note_old_sessions() -> bool {
-    if !has_children() {
+    if children() == Children::None {
         return true;
     }
     let search = Search::begin();
@@ -369,9 +370,6 @@ const GENERATIONS: u32 = 32;
 fn is_init() -> bool {
     own_pid() == 1
 }
-
-/// The pid of the thread that starts all others of the kernel, in the machine's own namespace.
-const KTHREADD: i32 = 2;
 
 #[cfg(test)]
 mod tests {

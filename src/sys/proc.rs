@@ -31,6 +31,8 @@ pub struct Process {
     threads: u64,
     /// A thread of the kernel's own: seen only where sexton is the first process of a machine.
     pub(super) is_kernel: bool,
+    /// It is about to be a zombie: it exits, or has been sent what kills it.
+    pub(super) is_ending: bool,
     name: [u8; 16],
     /// When it started: hundredths of a second since boot.
     pub(super) start: u64,
@@ -64,6 +66,13 @@ pub struct NoProc;
 
 /// `PF_KTHREAD` of include/linux/sched.h, among the flags of `/proc/PID/stat`.
 const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// `PF_EXITING`, in the same place.
+const EXITING: u64 = 0x0000_0004;
+
+/// SIGKILL in the set of signals of `/proc/PID/stat`: any signal that is going to kill a process is told to
+/// its threads as this one (`complete_signal` of kernel/signal.c).
+const KILLED: u64 = 1 << (libc::SIGKILL - 1);
 
 /// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
 const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
@@ -128,24 +137,27 @@ fn look_at(pid: i32) -> Result<Process, Errno> {
         return Err(Errno::ESRCH);
     }
     // The first thread ended by itself (pthread_exit(3)), and waits for the others.
-    if process.is_zombie() && process.threads > 1 {
-        process.state = state_of_a_living_thread(pid).unwrap_or(process.state);
+    if process.is_zombie()
+        && process.threads > 1
+        && let Some(thread) = a_living_thread(pid)
+    {
+        process = Process { state: thread.state, is_ending: thread.is_ending, ..process };
     }
     Ok(process)
 }
 
 #[cold]
 #[inline(never)]
-fn state_of_a_living_thread(pid: i32) -> Option<u8> {
-    let mut state = None;
+fn a_living_thread(pid: i32) -> Option<Process> {
+    let mut living = None;
     let tasks = Path::of(format_args!("/proc/{pid}/task"))?;
     let _ = each_name(tasks.c_str()?, |name| {
         let thread = std::str::from_utf8(name).ok().and_then(|digits| digits.parse::<i32>().ok());
         let thread = thread.and_then(|thread| read_stat(format_args!("/proc/{pid}/task/{thread}/stat")).ok());
-        state = thread.filter(|thread| !thread.is_zombie()).map(|thread| thread.state);
-        state.is_none()
+        living = thread.filter(|thread| !thread.is_zombie());
+        living.is_none()
     });
-    state
+    living
 }
 
 fn read_stat(path: fmt::Arguments<'_>) -> Result<Process, Errno> {
@@ -190,13 +202,14 @@ pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     let state = *fields.next()?.first()?;
     let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
     let (parent, group, session) = (number()?, number()?, number()?);
-    // Fields 9, 20 and 22: those in between are of no interest here.
+    // Fields 9, 20, 22 and 31: those in between are of no interest here.
     let mut skip = |fields_between| {
         fields.nth(fields_between).and_then(|field| std::str::from_utf8(field).ok()?.parse::<u64>().ok()).unwrap_or(0)
     };
-    let is_kernel = skip(2) & KERNEL_THREAD != 0;
-    let (threads, start) = (skip(10), skip(1));
-    Some(Process { pid, parent, group, session, state, threads, is_kernel, name, start })
+    let flags = skip(2);
+    let (threads, start, pending) = (skip(10), skip(1), skip(8));
+    let (is_kernel, is_ending) = (flags & KERNEL_THREAD != 0, flags & EXITING != 0 || pending & KILLED != 0);
+    Some(Process { pid, parent, group, session, state, threads, is_kernel, is_ending, name, start })
 }
 
 #[cfg(test)]

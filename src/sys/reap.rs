@@ -93,9 +93,24 @@ impl Reaper {
     }
 }
 
-/// Whether we have children, alive or dead. True where the kernel, or a seccomp profile, does not say.
-pub(super) fn has_children() -> bool {
-    look_at_all(libc::WEXITED | libc::WNOWAIT) != Err(Errno::ECHILD)
+/// Whether we have children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// There is none, alive or dead, and so nobody who descends from us.
+    None,
+    /// There are, and none of them is dead.
+    Alive,
+    /// There are dead ones, or the kernel, or a seccomp profile, does not say.
+    Perhaps,
+}
+
+/// Asks for children without reaping any: one system call.
+pub fn children() -> Children {
+    match look_at_all(libc::WEXITED | libc::WNOWAIT) {
+        Err(Errno::ECHILD) => Children::None,
+        Ok(None) => Children::Alive,
+        Ok(Some(_)) | Err(_) => Children::Perhaps,
+    }
 }
 
 /// The first child with a change of these kinds (waitid(2)).

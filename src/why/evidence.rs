@@ -94,6 +94,16 @@ impl Evidence {
         Some((told.saturating_sub(asked), monotonic_now().saturating_sub(told)))
     }
 
+    /// When the command ran by then (`CLOCK_MONOTONIC`).
+    pub fn started(&self) -> Duration {
+        self.started
+    }
+
+    /// Whether sexton sent SIGKILL at the end of the grace period.
+    pub fn was_killed(&self) -> bool {
+        self.killed
+    }
+
     /// How long the command has run.
     pub fn ran(&self) -> Duration {
         monotonic_now().saturating_sub(self.started)

@@ -2,10 +2,12 @@
 //!
 //! - [`evidence`] is noted while the command runs;
 //! - [`died`]: why the command died;
+//! - [`left`]: what a stop cuts off;
 //! - [`not_started`]: why it could not be started;
 //! - [`amounts`]: times, sizes and numbers in all of these sentences.
 
 pub mod amounts;
 pub mod died;
 pub mod evidence;
+pub mod left;
 pub mod not_started;

@@ -170,6 +170,21 @@ pub fn scenarios(folder: &Folder) -> Vec<Scenario> {
             "--dialect dumb-init",
             &["sh", "-c", "sleep 0.1; sleep 60 & exit 3"],
         ),
+        Scenario::new(
+            "somebody whom a stop leaves",
+            Init,
+            "",
+            &["sh", "-c", "sleep 60 & echo left; kill -TERM $PPID; wait"],
+        )
+        .setup(["setsid"])
+        .termination_log(""),
+        Scenario::new(
+            "a daemon",
+            Init,
+            "-v",
+            &["sh", "-c", "setsid sh -c 'echo left; exec sleep 60' & sleep 0.1; exit 0"],
+        )
+        .setup(["setsid"]),
         Scenario::new("a terminal", Ordinary, "", &["sh", "-c", "kill -TSTP $$; echo on; exit 3"]).terminal([0]),
         Scenario::new("a terminal that is handed on", Init, "--dialect dumb-init", &[probe, "state"]).terminal([0]),
         Scenario::new("a terminal as stderr", Init, "-v", &[probe, "state"]).terminal([0, 2]),
