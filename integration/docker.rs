@@ -318,6 +318,42 @@ fn of_an_orphan_of_docker_exec_it_is_said_that_it_is_there() {
     );
 }
 
+// A stop signal that is none
+
+#[test]
+fn a_stop_signal_that_sexton_does_not_know_is_told_with_the_setting() {
+    let image = || with_instructions("STOPSIGNAL SIGQUIT");
+    let told = "and SIGQUIT is no stop signal here: the pre-stop sleep (2s) and the grace period (1h) did not apply; \
+                SEXTON_STOP_SIGNALS=QUIT,TERM makes it one\n";
+    let stops: [fn(&harness::Container); 2] =
+        [|container| container.stop(&["-t", "20"]), |container| container.kill("QUIT")];
+    for stop in stops {
+        let plan = Plan::from_image(image()).env("SEXTON_PRE_STOP_SLEEP", "2s").env("SEXTON_GRACE_PERIOD", "1h");
+        let mut container = plan.start(record(3, 7));
+        container.wait_for_line("ready");
+        stop(&container);
+        assert_eq!(container.status(), 7);
+        let said = container.logged().1;
+        assert!(said.contains(" after SIGQUIT from outside the container, ") && said.ends_with(told), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let plan = Plan::from_image(image()).env("SEXTON_PRE_STOP_SLEEP", "1s").env("SEXTON_STOP_SIGNALS", "QUIT,TERM");
+    let mut container = plan.start(record(3, 7));
+    container.wait_for_line("ready");
+    container.shutdown(|container| container.stop(&["-t", "20"])).took(SECOND, SLACK);
+    assert_eq!((container.status(), container.logged().1.as_str()), (7, ""));
+}
+
+#[test]
+fn nothing_is_said_of_signals_that_docker_exec_sends() {
+    let mut container = Plan::new().env("SEXTON_GRACE_PERIOD", "1h").start(record(3, 7));
+    container.wait_for_line("ready");
+    // It ends with the container.
+    container.exec(["sh", "-c", "kill -QUIT 1"]);
+    assert_eq!(container.status(), 7);
+    assert_eq!(container.logged().1, "");
+}
+
 // The peers' names
 
 #[test]

@@ -26,6 +26,10 @@ impl Signal {
     pub const KILL: Signal = Signal(libc::SIGKILL as u8);
     pub const USR1: Signal = Signal(libc::SIGUSR1 as u8);
     pub const USR2: Signal = Signal(libc::SIGUSR2 as u8);
+    pub const WINCH: Signal = Signal(libc::SIGWINCH as u8);
+    pub const PWR: Signal = Signal(libc::SIGPWR as u8);
+    /// What has systemd power off, as PID 1 of a container (systemd(1)).
+    pub const RTMIN_3: Signal = Signal(RTMIN + 3);
     pub const PIPE: Signal = Signal(libc::SIGPIPE as u8);
     pub const TERM: Signal = Signal(libc::SIGTERM as u8);
     pub const CHLD: Signal = Signal(libc::SIGCHLD as u8);
@@ -79,16 +83,25 @@ impl Signal {
 impl fmt::Display for Signal {
     /// `SIGTERM`, `SIGRTMIN+3`, and `signal 32` for the two that have no name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == RTMIN {
-            f.write_str("SIGRTMIN")
-        } else if self.0 == RTMAX {
-            f.write_str("SIGRTMAX")
-        } else if self.0 > RTMIN {
-            write!(f, "SIGRTMIN+{}", self.0 - RTMIN)
-        } else if let Ok(known) = nix::sys::signal::Signal::try_from(self.number()) {
-            f.write_str(known.as_str())
-        } else {
-            write!(f, "signal {}", self.0)
+        f.write_str(if matches!(self.0, 32 | 33) { "signal " } else { "SIG" })?;
+        Short(*self).fmt(f)
+    }
+}
+
+/// A signal as people write it in options: `TERM`, `RTMIN+3`, `32`.
+#[derive(Clone, Copy, Debug)]
+pub struct Short(pub Signal);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Signal(RTMIN) => f.write_str("RTMIN"),
+            Signal(RTMAX) => f.write_str("RTMAX"),
+            Signal(number) if number > RTMIN => write!(f, "RTMIN+{}", number - RTMIN),
+            signal => match nix::sys::signal::Signal::try_from(signal.number()) {
+                Ok(known) => f.write_str(known.as_str().trim_start_matches("SIG")),
+                Err(_) => write!(f, "{}", signal.0),
+            },
         }
     }
 }
@@ -309,6 +322,9 @@ mod tests {
             let shown = signal.to_string();
             let name = shown.strip_prefix("signal ").unwrap_or(&shown);
             assert_eq!(name.parse(), Ok(signal), "{shown}");
+            let short = Short(signal).to_string();
+            assert_eq!(short.parse(), Ok(signal), "{shown}");
+            assert!(shown.ends_with(&short) && !short.starts_with("SIG"), "{shown}, {short}");
             assert_eq!(signal.number().to_string().parse(), Ok(signal));
         }
     }

@@ -23,6 +23,7 @@ use crate::why::amounts::{Count, Rounded, milliseconds};
 use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Sender, Unkillable};
 use crate::why::evidence::{self, Evidence};
 use crate::why::left::{self, End};
+use crate::why::no_stop;
 
 /// What carries out the machine's actions.
 pub(super) struct Hands<'a> {
@@ -117,6 +118,7 @@ impl Hands<'_> {
         }
         self.job.ended(self.command.pid);
         self.tell_end(change.kind);
+        no_stop::tell(self.config, self.command, self.evidence);
         self.tell_zombies();
         if self.config.orphans == Orphans::Leave {
             self.tell_left();

@@ -98,6 +98,19 @@ pub fn is_machine() -> bool {
     own_pid() == 1 && process(KTHREADD).is_some_and(|process| process.is_kernel)
 }
 
+/// Whether a process that was seen with this parent descends from us; `None`: it is not known any more.
+pub fn is_descendant(process: &Process) -> Option<bool> {
+    let mut parent = process.parent;
+    for _ in 0..DEPTH {
+        match parent {
+            0 => return Some(false),
+            parent if parent == own_pid() => return Some(true),
+            _ => parent = read_process(parent)?.parent,
+        }
+    }
+    None
+}
+
 /// Waits for a millisecond.
 pub fn pause_a_moment() {
     let _ = poll(&mut [], PollTimeout::from(1_u8));

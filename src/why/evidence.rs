@@ -128,6 +128,11 @@ impl Evidence {
         Some((sender, monotonic_now().saturating_sub(then)))
     }
 
+    /// The latest signals that were forwarded and were no stop signals, as they were forwarded: whose and when.
+    pub fn forwarded_signals(&self) -> impl Iterator<Item = &(Sender, Duration)> {
+        self.forwarded.iter().flatten()
+    }
+
     /// Whether the memory of our cgroup ran out since the command was started.
     pub fn memory(&self) -> OutOfMemory {
         let memory = self.memory.as_ref();

@@ -3,6 +3,7 @@
 //! - [`evidence`] is noted while the command runs;
 //! - [`died`]: why the command died;
 //! - [`left`]: what a stop cuts off;
+//! - [`no_stop`]: the stop signal was none for sexton;
 //! - [`not_started`]: why it could not be started;
 //! - [`amounts`]: times, sizes and numbers in all of these sentences.
 
@@ -10,4 +11,5 @@ pub mod amounts;
 pub mod died;
 pub mod evidence;
 pub mod left;
+pub mod no_stop;
 pub mod not_started;

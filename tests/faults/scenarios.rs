@@ -185,6 +185,12 @@ pub fn scenarios(folder: &Folder) -> Vec<Scenario> {
             &["sh", "-c", "setsid sh -c 'echo left; exec sleep 60' & sleep 0.1; exit 0"],
         )
         .setup(["setsid"]),
+        Scenario::new(
+            "a signal from inside that images stop with",
+            Ordinary,
+            "--grace-period 9s",
+            &["sh", "-c", "trap 'exit 3' QUIT; kill -QUIT $PPID; while :; do sleep 0.1; done"],
+        ),
         Scenario::new("a terminal", Ordinary, "", &["sh", "-c", "kill -TSTP $$; echo on; exit 3"]).terminal([0]),
         Scenario::new("a terminal that is handed on", Init, "--dialect dumb-init", &[probe, "state"]).terminal([0]),
         Scenario::new("a terminal as stderr", Init, "-v", &[probe, "state"]).terminal([0, 2]),
