@@ -444,6 +444,38 @@ fn a_wrong_variable_is_named_and_nothing_is_started() {
     }
 }
 
+/// A line of `--env-file` is taken as it is.
+#[test]
+fn an_env_file_with_windows_line_ends_does_and_quotes_in_it_are_refused() {
+    let name = format!("{}-{}", harness::run_name(), harness::names::random());
+    let file = std::env::temp_dir().join(name);
+    let with_file = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        Plan::new().with(["--env-file", file.to_str().unwrap()])
+    };
+    let run = with_file("SEXTON_EXPECT_EXIT=143, 7\r\nSEXTON_LOG= info\r\n").finish(["sh", "-c", "exit 7"]);
+    let refused = with_file("SEXTON_GRACE_PERIOD=\"8s\"\n").finish(["echo", "started"]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(run.status, Some(0), "{run:?}");
+    assert!(run.stderr.contains("exited with status 7"), "{run:?}");
+    assert_eq!((refused.status, refused.stdout.as_str()), (Some(wrong_usage()), ""), "{refused:?}");
+    assert!(refused.stderr.contains("SEXTON_GRACE_PERIOD: \"8s\" has quotes around it"), "{refused:?}");
+}
+
+/// Arguments of `docker run` take the place of the image's CMD.
+#[test]
+fn what_only_a_shell_or_sexton_itself_understands_is_told_when_it_stands_for_the_command() {
+    for (command, said) in [
+        (&["--version"][..], "; what stands behind the -- is the command"),
+        (&["sh -c ls"], "; no shell splits it into words: write [\"sh\", \"-c\", \"ls\"]"),
+        (&["exec", "sh"], "; exec is a word of the shell, and no shell looks at it: write [\"sh\"]"),
+    ] {
+        let run = Plan::new().finish(command);
+        assert_eq!(run.status, Some(127), "{run:?}");
+        assert!(run.stderr.contains(said), "{run:?}");
+    }
+}
+
 #[test]
 fn a_pre_stop_sleep_that_leaves_no_grace_is_refused() {
     let plan = Plan::new().env("SEXTON_GRACE_PERIOD", "5s").env("SEXTON_PRE_STOP_SLEEP", "5s");

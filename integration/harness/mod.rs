@@ -20,7 +20,7 @@ mod run;
 mod terminal;
 
 #[path = "../../tests/harness/names.rs"]
-mod names;
+pub mod names;
 #[path = "../../tests/harness/start.rs"]
 mod start;
 
