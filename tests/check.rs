@@ -274,6 +274,26 @@ fn wrong_usage_is_not_well_and_says_what_to_type() {
     assert!(stderr.contains("--check comes before all other arguments"), "{stderr}");
 }
 
+/// As sexton's own: else it would look for another file than the one that sexton makes.
+#[test]
+fn its_values_may_come_with_blanks_and_a_line_end_and_not_in_quotes() {
+    let with = |variables: &[(&str, &str)]| {
+        let variables = variables.iter().copied();
+        said(command(sexton_binary()).arg("--check").env_clear().envs(variables).output().unwrap())
+    };
+    let folder = Folder::new();
+    let file = folder.path("drain");
+    fs::write(&file, "").unwrap();
+    let draining = with(&[("SEXTON_DRAIN_FILE", &file)]);
+    assert_eq!(draining.0, 1, "{draining:?}");
+    assert_eq!(with(&[("SEXTON_DRAIN_FILE", &format!(" {file}\r\n"))]), draining);
+    assert_eq!(check(&["--drain-file", &format!("{file}\r")]), draining);
+    let (status, _, stderr) = with(&[("SEXTON_CHECK_TIMEOUT", "\"2s\"")]);
+    assert_eq!(status, 1);
+    assert!(stderr.starts_with("sexton: SEXTON_CHECK_TIMEOUT: \"2s\" has quotes around it"), "{stderr}");
+    assert_eq!(with(&[("SEXTON_CHECK_TIMEOUT", " \r"), ("SEXTON_DRAIN_FILE", &file)]), draining);
+}
+
 /// Docker closes the pipe of a check that took too long, and other engines end it by a signal.
 #[test]
 fn nobody_who_listens_and_a_signal_do_what_they_do_to_any_program() {

@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, CString};
 
-use super::settings::{absolute_path, duration};
+use super::settings::{absolute_path, bare, duration, without_blanks};
 use super::{Request, UsageError, quoted};
 use crate::check::{Check, TIMEOUT};
 use crate::sys::{Args, Environment};
@@ -40,7 +40,7 @@ Addresses only, no names; no TLS. In a Dockerfile:
 /// Understands what stands behind `--check`.
 pub(super) fn parse(args: Args, environment: Environment) -> Result<Request, UsageError> {
     let mut check = Check { targets: Vec::new(), timeout: TIMEOUT, live: false, drain_file: None };
-    let variable = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let variable = |name: &str| environment.get(name).filter(|value| !without_blanks(value).is_empty());
     if let Some(value) = variable(CHECK_TIMEOUT) {
         check.timeout = timeout(CHECK_TIMEOUT, value)?;
     }
@@ -68,7 +68,7 @@ pub(super) fn parse(args: Args, environment: Environment) -> Result<Request, Usa
                     "--check has no option {word}; it takes --check-timeout, --drain-file, --live and targets"
                 )));
             }
-            _ => check.targets.push(text("--check", word)?.parse().map_err(|what| error("--check", what))?),
+            _ => check.targets.push(bare(word, &"--check")?.parse().map_err(|what| error("--check", what))?),
         }
     }
     Ok(Request::Check(check))
@@ -78,12 +78,8 @@ fn error(source: &str, what: String) -> UsageError {
     UsageError(format!("{source}: {what}"))
 }
 
-fn text<'a>(source: &str, value: &'a [u8]) -> Result<&'a str, UsageError> {
-    std::str::from_utf8(value).map_err(|_| error(source, format!("{} is not valid UTF-8", quoted(value))))
-}
-
 fn timeout(source: &str, value: &[u8]) -> Result<std::time::Duration, UsageError> {
-    let timeout = duration(text(source, value)?).map_err(|what| error(source, what))?;
+    let timeout = duration(bare(value, &source)?).map_err(|what| error(source, what))?;
     if timeout.is_zero() {
         return Err(error(source, "a check that may take no time is never well; give it some, like 2s".into()));
     }
@@ -91,5 +87,5 @@ fn timeout(source: &str, value: &[u8]) -> Result<std::time::Duration, UsageError
 }
 
 fn path(source: &str, value: &[u8]) -> Result<CString, UsageError> {
-    absolute_path(text(source, value)?).map_err(|what| error(source, what))
+    absolute_path(bare(value, &source)?).map_err(|what| error(source, what))
 }

@@ -179,7 +179,7 @@ fn sentence(dialect: &Dialect, error: &clap::Error) -> UsageError {
 
 /// What to give in the place of an unknown option.
 fn instead(dialect: &Dialect, option: &str) -> String {
-    let others = ["verbose", "quiet", "help", "version", "license", "dialect"];
+    let others = ["verbose", "quiet", "help", "version", "license", "dialect", "check"];
     let mut known = dialect.settings().map(|setting| setting.long).chain(others);
     let long = option.strip_prefix("--").map(|rest| rest.trim_start_matches('-'));
     if matches!(long, Some("log" | "log-level" | "loglevel")) {

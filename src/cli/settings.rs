@@ -395,7 +395,7 @@ impl Setting {
     /// manifests set variables to nothing when they mean none.
     fn apply_variable(&self, config: &mut Config, value: &[u8]) -> Result<bool, UsageError> {
         let source = Source::Variable(self.variable);
-        let value = bare(value, source)?;
+        let value = bare(value, &source)?;
         if value.is_empty() {
             return Ok(false);
         }
@@ -410,14 +410,14 @@ impl Setting {
     }
 
     fn apply(&self, config: &mut Config, values: &[&[u8]], source: Source) -> Result<(), UsageError> {
-        let values = values.iter().map(|value| bare(value, source)).collect::<Result<Vec<_>, _>>()?;
+        let values = values.iter().map(|value| bare(value, &source)).collect::<Result<Vec<_>, _>>()?;
         (self.apply)(config, &values).map_err(|what| UsageError(format!("{source}: {what}")))
     }
 }
 
 /// A value without the blanks and the line end around it, which come along from files: of a line of
 /// `docker run --env-file` all that stands behind the `=` is the value.
-fn bare(value: &[u8], source: Source) -> Result<&str, UsageError> {
+pub(super) fn bare<'a>(value: &'a [u8], source: &dyn fmt::Display) -> Result<&'a str, UsageError> {
     let text = std::str::from_utf8(without_blanks(value))
         .map_err(|_| UsageError(format!("{source}: {} is not valid UTF-8", quoted(value))))?;
     if text.len() > 1 && text.starts_with(is_quote) && text.ends_with(is_quote) {
@@ -549,7 +549,7 @@ pub(super) fn log_level(
         (false, 2) => return Ok(LevelFilter::Debug),
         (false, _) => return Ok(LevelFilter::Trace),
     }
-    match bare(environment.get(LOG_VARIABLE).unwrap_or_default(), Source::Variable(LOG_VARIABLE))? {
+    match bare(environment.get(LOG_VARIABLE).unwrap_or_default(), &LOG_VARIABLE)? {
         "" => Ok(level.unwrap_or(LevelFilter::Warn)),
         value => value.parse().map_err(|_| {
             UsageError(format!("{LOG_VARIABLE}: {value:?} is no level; give off, error, warn, info, debug or trace"))
@@ -564,7 +564,7 @@ fn unknown_variable(name: &[u8]) -> Option<String> {
     if is_of_a_service(own) || own == "VERSION" {
         return None;
     }
-    let known = SETTINGS.iter().map(|setting| setting.variable).chain([LOG_VARIABLE]);
+    let known = SETTINGS.iter().map(|setting| setting.variable).chain([LOG_VARIABLE, CHECK_TIMEOUT]);
     let mut known = known.filter_map(|known| known.strip_prefix(PREFIX));
     let advice = match own {
         "QUIET" => "; did you mean SEXTON_LOG=error?".to_owned(),
