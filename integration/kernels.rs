@@ -98,7 +98,7 @@ fn a_lack_of_memory_in_a_cgroup_of_version_2_is_told_and_with_oom_group_sexton_i
     let told = "/t/examples/probe (pid ";
     machine.wait_for(told);
     machine.wait_for("exited with status 3; ");
-    machine.wait_for("ran out of memory for this container and killed a process (limit 24 MiB, oom_kill 0 → 1)");
+    machine.wait_for("in its cgroup the kernel killed 1 process for lack of memory while it ran (limit 24 MiB, peak 24 MiB, oom_kill 0 → 1)");
     machine.wait_for("memory.oom.group 0: status 3");
     machine.wait_for("memory.oom.group 1: status 137");
     // The kernel gave the second sexton no time for a last word; the first one was in no such cgroup.

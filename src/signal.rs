@@ -267,7 +267,8 @@ pub struct Received {
     pub signal: Signal,
     /// `si_code` of sigaction(2): who made it.
     pub code: i32,
-    /// The sender's pid in our PID namespace; 0 for the kernel and for a sender outside it.
+    /// The sender's pid in our PID namespace; 0 for the kernel and for a sender outside it. In the kernel's
+    /// SIGCHLD it is the child's.
     pub pid: i32,
     /// The sender's real uid; 0 for the kernel.
     pub uid: u32,
@@ -289,6 +290,26 @@ impl Received {
     /// Whether a process sent it on purpose, not the kernel (sigaction(2): `si_code <= 0`).
     pub fn is_from_process(&self) -> bool {
         self.code <= 0
+    }
+
+    /// Whether the kernel may have had no room to note who sent it.
+    ///
+    /// Where RLIMIT_SIGPENDING is used up it still delivers a real-time signal that kill(2) sends, as if
+    /// pid 0 and uid 0 had sent it (`__send_signal_locked` of kernel/signal.c). That is what one looks like
+    /// that root sent from outside our PID namespace: nothing tells the two apart.
+    pub fn may_be_nameless(&self) -> bool {
+        self.signal.is_real_time() && self.code == libc::SI_USER && self.pid == 0 && self.uid == 0
+    }
+
+    /// The child that changed, in the kernel's own SIGCHLD.
+    pub fn child(&self) -> Option<i32> {
+        (self.signal == Signal::CHLD && !self.is_from_process() && self.pid > 0).then_some(self.pid)
+    }
+
+    /// Its exit status, or the signal that killed or stopped it: `si_status`, which shares its place with the
+    /// value.
+    pub fn child_status(&self) -> i32 {
+        self.value as i32
     }
 
     /// Whether it was raised for sexton itself and is none of the command's business.

@@ -37,7 +37,7 @@ fn lines_that_found_no_room_are_counted_and_the_count_is_told() {
         drop(run);
         let text = std::io::read_to_string(reader).unwrap();
         let first = text.trim_start_matches('.').lines().next().unwrap();
-        assert_eq!(first, "sexton: 3 lines dropped: stderr was full", "{place:?}: {text}");
+        assert_eq!(first, "sexton: 3 lines dropped, which stderr did not take", "{place:?}: {text}");
         assert!(text.contains("sexton: received SIGTERM"), "{text}");
     }
 }

@@ -9,6 +9,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+#[path = "why_it_died/causes.rs"]
+mod causes;
 #[path = "harness/cgroup.rs"]
 mod cgroup;
 mod harness;
@@ -30,6 +32,10 @@ fn sentence(stderr: &str) -> &str {
     line
 }
 
+fn probe() -> String {
+    harness::probe_binary().display().to_string()
+}
+
 #[track_caller]
 fn assert_has(text: &str, parts: &[&str]) {
     for part in parts {
@@ -38,17 +44,6 @@ fn assert_has(text: &str, parts: &[&str]) {
 }
 
 // ---- Killed by a signal ----
-
-#[test]
-fn a_command_that_dies_by_a_signal_of_its_own_is_told_with_its_name_and_time() {
-    for place in BOTH {
-        for (signal, name) in [(libc::SIGSEGV, "SIGSEGV"), (libc::SIGABRT, "SIGABRT"), (libc::SIGBUS, "SIGBUS")] {
-            let (status, _, stderr) = Sexton::new(place).probe(["die", &signal.to_string()]).finish();
-            assert_eq!(status, Status::Exited(128 + signal));
-            assert_has(sentence(&stderr), &["(pid ", &format!("was killed by {name}"), "; it ran for "]);
-        }
-    }
-}
 
 #[test]
 fn a_core_dump_is_told_if_there_was_one_and_only_then() {
@@ -93,76 +88,6 @@ fn nothing_is_said_of_sigint_and_sigpipe() {
             let (status, _, stderr) = Sexton::new(place).probe(["die", &signal.to_string()]).finish();
             assert_eq!((status, stderr.as_str()), (Status::Exited(128 + signal), ""), "{place:?}");
         }
-    }
-}
-
-#[test]
-fn of_a_deadly_signal_that_was_forwarded_and_is_no_stop_signal_the_sender_is_told() {
-    for place in BOTH {
-        let mut run = Sexton::new(place).probe(["hoard", "0"]);
-        run.line();
-        run.send(libc::SIGUSR1);
-        let (status, _, stderr) = run.finish();
-        assert_eq!(status, Status::Exited(128 + libc::SIGUSR1));
-        let sender = match place {
-            Place::Init => "outside the container".to_owned(),
-            Place::Ordinary => format!("pid {} (", std::process::id()),
-        };
-        let origin = format!("which came from {sender}");
-        assert_has(sentence(&stderr), &["was killed by SIGUSR1", &origin, "was forwarded", "; it ran for"]);
-    }
-}
-
-#[test]
-fn of_a_deadly_signal_that_went_past_sexton_that_is_told() {
-    for place in BOTH {
-        let (_, _, stderr) = Sexton::new(place).probe(["die", "15"]).finish();
-        assert_has(sentence(&stderr), &["was killed by SIGTERM, which did not come through sexton"]);
-    }
-}
-
-// ---- Out of memory ----
-
-#[test]
-fn a_command_that_the_kernel_kills_for_lack_of_memory_is_told_with_the_counter_and_the_limit() {
-    for place in BOTH {
-        let cgroup = Cgroup::with_memory(LIMIT);
-        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eat"]).finish();
-        assert_eq!(status, Status::Exited(137), "{place:?}: {stderr}");
-        let told =
-            "was killed by SIGKILL: the kernel ran out of memory for this container (limit 24 MiB, oom_kill 0 → 1)";
-        assert_has(sentence(&stderr), &[told, "; it ran for"]);
-    }
-}
-
-#[test]
-fn a_sigkill_while_the_counter_stays_as_it_was_came_from_somebody_else() {
-    for place in BOTH {
-        let cgroup = Cgroup::with_memory(LIMIT);
-        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["die", "9"]).finish();
-        assert_eq!(status, Status::Exited(137));
-        assert_has(sentence(&stderr), &["which sexton did not send", "oom_kill still 0", "another process did"]);
-    }
-}
-
-#[test]
-fn without_a_counter_in_sight_nobody_is_accused() {
-    let (_, _, stderr) = Sexton::new(Place::Init).setup(["no-proc"]).probe(["die", "9"]).finish();
-    assert_has(sentence(&stderr), &["cannot be seen from here"]);
-}
-
-#[test]
-fn a_command_that_fails_after_one_of_its_processes_was_killed_for_lack_of_memory_is_told() {
-    for place in BOTH {
-        let cgroup = Cgroup::with_memory(LIMIT);
-        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eaten-child", "3"]).finish();
-        assert_eq!(status, Status::Exited(3), "{place:?}: {stderr}");
-        let told = "ran out of memory for this container and killed a process (limit 24 MiB, oom_kill 0 → 1)";
-        assert_has(sentence(&stderr), &["exited with status 3; ", told]);
-
-        let cgroup = Cgroup::with_memory(LIMIT);
-        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eaten-child", "0"]).finish();
-        assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "a command that succeeds all the same");
     }
 }
 
@@ -216,6 +141,37 @@ fn the_sender_of_a_stop_signal_is_named_when_it_can_be_seen() {
         assert_eq!(run.status(), Status::Exited(137));
         let stderr = std::io::read_to_string(run.stderr.take().unwrap()).unwrap();
         assert_has(sentence(&stderr), &["; SIGTERM came from pid ", &format!(" (sh, uid {})", place.uid())]);
+    }
+}
+
+#[test]
+fn nobody_is_named_as_the_sender_of_a_signal_for_which_the_queue_had_no_room() {
+    const REAL_TIME: i32 = 37;
+    for place in BOTH {
+        let told = |setup: &[&str]| {
+            let options = ["-v", "--stop-signal", "RTMIN+3", "--log-format", "json"];
+            let sexton = Sexton::new(place).setup(setup.iter().copied());
+            let mut run = sexton.options(options).probe(["record", &REAL_TIME.to_string(), "0"]);
+            run.line();
+            run.send(REAL_TIME);
+            run.recorded();
+            let (_, _, stderr) = run.finish();
+            events(&stderr, "shutdown_begins").remove(0)
+        };
+        let nameless = told(&["sigpending=0"]);
+        let sentence = "SIGRTMIN+3 from outside the container, or from a sender whom the kernel had no room to note";
+        assert_has(nameless.get("message").text(), &[sentence]);
+        assert_eq!((nameless.get("sender_pid"), nameless.get("sender_uid")), (&Json::Null, &Json::Null));
+        let with_room = told(&[]);
+        match place {
+            // root's kill(2) from outside looks the same.
+            Place::Init => assert_has(with_room.get("message").text(), &[sentence]),
+            Place::Ordinary => {
+                let own = std::process::id();
+                assert_has(with_room.get("message").text(), &[&format!("SIGRTMIN+3 from pid {own} (")]);
+                assert_eq!(with_room.get("sender_pid"), &Json::Number(f64::from(own)));
+            }
+        }
     }
 }
 
@@ -519,7 +475,11 @@ fn the_termination_log_never_has_more_than_4096_bytes() {
         }
         fs::write(&path, vec![b'x'; 4096]).unwrap();
         let (_, _, stderr) = with_termination_log(place, &path).probe(["die", "11"]).finish();
-        assert_has(&stderr, &["cannot write to the termination log", "it is full (4096 bytes)"]);
+        assert_has(&stderr, &["cannot write to the termination log", ": it has 4096 bytes already, and 4096 are read"]);
+        // There is room for less than a line with its first facts.
+        fs::write(&path, vec![b'x'; 3950]).unwrap();
+        let (_, _, stderr) = with_termination_log(place, &path).probe(["die", "11"]).finish();
+        assert_has(&stderr, &["cannot write to the termination log", ": it has 3950 bytes already, and 4096 are read"]);
     }
 }
 
@@ -536,7 +496,7 @@ fn a_termination_log_that_takes_nothing_is_a_warning_and_hangs_nobody() {
     while fifo.write(&[b'.'; 4096]).is_ok() {}
     for place in BOTH {
         for (path, why) in [
-            (folder.path("unread"), "nobody reads this pipe"),
+            (folder.path("unread"), "a pipe that nobody reads, a socket, or a device that is not there"),
             (folder.path("full"), "Try again"),
             ("/dev/full".into(), "No space left on device"),
             (folder.path("read-only/log"), "Read-only file system"),
@@ -551,6 +511,24 @@ fn a_termination_log_that_takes_nothing_is_a_warning_and_hangs_nobody() {
             let told: Vec<&str> = stderr.lines().collect();
             assert_eq!(told.len(), 2, "{path}: {stderr}");
             assert_has(told[1], &["sexton: cannot write to the termination log ", &path, why]);
+        }
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_not_taken_for_a_log_that_is_full() {
+    for place in BOTH {
+        let folder = Folder::new();
+        let path = folder.path("log");
+        // Nothing of the line may be written, and then a part of it.
+        for (limit, written) in [(0, 0), (10, 10)] {
+            let sexton = with_termination_log(place, &path).setup([format!("fsize={limit}")]);
+            let (status, _, stderr) = sexton.probe(["die", "11"]).finish();
+            assert_eq!(status, Status::Exited(139));
+            assert_eq!(fs::read(&path).unwrap().len(), written);
+            let told = stderr.lines().last().unwrap();
+            assert!(told.ends_with(": a limit on the size of files is reached (ulimit -f)"), "{stderr}");
+            fs::remove_file(&path).unwrap();
         }
     }
 }

@@ -161,7 +161,7 @@ fn write_line(line: &Line) {
     let mut whole = Line::default();
     if dropped > 0 {
         let plural = if dropped == 1 { "" } else { "s" };
-        let message = format_args!("{dropped} line{plural} dropped: stderr was full");
+        let message = format_args!("{dropped} line{plural} dropped, which stderr did not take");
         match format() {
             LogFormat::Text => drop(writeln!(whole, "sexton: {message}")),
             LogFormat::Json => json::write_dropped(&mut whole, dropped, &message),

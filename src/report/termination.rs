@@ -2,7 +2,7 @@
 //! (`kubectl describe pod`, terminationMessagePath).
 
 use std::ffi::CString;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::OnceLock;
 
 use log::kv::{self, Key, Value, VisitSource};
@@ -29,27 +29,49 @@ pub(super) fn init(path: Option<&CString>) {
 /// Adds the record to the termination log, if there is to be one.
 pub(super) fn append(record: &Record<'_>, format: LogFormat) {
     let Some(path) = PATH.get() else { return };
-    if let Err(errno) = try_append(path, record, format) {
-        let why = match errno {
-            // What open(2) and write(2) say of these means little to a reader.
-            Errno::ENXIO => "nobody reads this pipe",
-            Errno::EFBIG => "it is full (4096 bytes)",
-            Errno::ELOOP => "it is a symbolic link, which is not followed",
-            errno => errno.desc(),
-        };
+    if let Err(refused) = try_append(path, record, format) {
         let path = super::Name(path);
-        warn!(event = "termination_log_failed", path:% = path; "cannot write to the termination log {path}: {why}");
+        warn!(
+            event = "termination_log_failed", path:% = path;
+            "cannot write to the termination log {path}: {refused}"
+        );
     }
 }
 
-fn try_append(path: &CString, record: &Record<'_>, format: LogFormat) -> Result<(), Errno> {
-    let file = Appended::open(path)?;
+/// Why nothing was added.
+enum Refused {
+    /// So many bytes are there already.
+    Full(usize),
+    /// By open(2).
+    Open(Errno),
+    /// By write(2).
+    Write(Errno),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self {
+            Refused::Full(size) => {
+                return write!(f, "it has {size} bytes already, and {LONGEST} are read of it");
+            }
+            // What the kernel says of these means little to a reader.
+            Refused::Open(Errno::ENXIO) => "a pipe that nobody reads, a socket, or a device that is not there",
+            Refused::Open(Errno::ELOOP) => "it is a symbolic link, which is not followed, or its folders are a circle",
+            Refused::Write(Errno::EFBIG) => "a limit on the size of files is reached (ulimit -f)",
+            Refused::Open(errno) | Refused::Write(errno) => errno.desc(),
+        };
+        f.write_str(why)
+    }
+}
+
+fn try_append(path: &CString, record: &Record<'_>, format: LogFormat) -> Result<(), Refused> {
+    let file = Appended::open(path).map_err(Refused::Open)?;
     let mut line = Line::default();
     line.set_limit(LONGEST.saturating_sub(file.size()));
     // An object that is cut to fewer bytes than its first keys take is none.
     const SHORTEST: usize = 160;
     if line.limit() < SHORTEST {
-        return Err(Errno::EFBIG);
+        return Err(Refused::Full(file.size()));
     }
     if !file.ends_in_a_line() {
         line.push(b"\n");
@@ -65,7 +87,7 @@ fn try_append(path: &CString, record: &Record<'_>, format: LogFormat) -> Result<
             }
         }
     }
-    file.write(line.bytes())
+    file.write(line.bytes()).map_err(Refused::Write)
 }
 
 /// `key=value` with blanks between them.

@@ -16,12 +16,12 @@ use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, GroupStop, NoProc, SendError, Sent, die_by, kill_orphans, make_mark, none_in_namespace,
+    Change, ChangeKind, Death, GroupStop, NoProc, SendError, Sent, die_by, kill_orphans, make_mark, none_in_namespace,
     own_pid, send, send_to_group, send_to_orphaned_group, set_own_name, signal_orphans,
 };
 use crate::why::amounts::{Count, Rounded, milliseconds};
-use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, OutOfMemory, Processes, Sender, Unkillable};
-use crate::why::evidence::{self, Evidence};
+use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, Processes, Sender, Unkillable, by};
+use crate::why::evidence::{self, Evidence, Forwarding};
 use crate::why::left::{self, End};
 use crate::why::no_stop;
 
@@ -61,12 +61,11 @@ impl Hands<'_> {
         if !self.job.concerns_command(&received) {
             return None;
         }
-        let sender = Sender { received, process: None };
-        debug!(
-            event = "signal_received", signal:% = received.signal, sender_pid = received.pid,
-            sender_uid = received.uid;
-            "received {} from {sender}", received.signal
-        );
+        if log_enabled!(Level::Debug) {
+            let sender = Sender { received, process: None };
+            let facts = by(Facts::of("signal_received").and_shown("signal", &received.signal), Some(&sender));
+            report::tell(Level::Debug, format_args!("received {} from {sender}", received.signal), &facts);
+        }
         if received.signal == Signal::CONT && self.ended.is_none() {
             self.job.continued(self.command.pid);
         }
@@ -109,8 +108,11 @@ impl Hands<'_> {
         match change.kind {
             ChangeKind::Exited(status) => self.ended = Some(Ended::Exited(status)),
             ChangeKind::Killed { signal, .. } => self.ended = Some(Ended::Killed(signal)),
-            ChangeKind::Dead => {
-                self.stop_group();
+            ChangeKind::Dead(death) => {
+                if self.config.stop_group_at_exit {
+                    self.stop_group();
+                }
+                self.evidence.look_at_dead(self.command.pid, death);
                 return None;
             }
             ChangeKind::Stopped(signal) => return Some(Event::CommandStopped(signal)),
@@ -127,8 +129,11 @@ impl Hands<'_> {
     }
 
     /// Says how the command ended: only a story when all is well, else why.
-    fn tell_end(&self, kind: ChangeKind) {
+    fn tell_end(&mut self, kind: ChangeKind) {
         let (command, ran) = (self.command, self.evidence.ran());
+        if let Some(death) = death_of(kind) {
+            self.evidence.look_at_rest(death);
+        }
         let name = Name(command.name);
         let facts = |event| {
             let facts = Facts::of(event).and("pid", command.pid).and_shown("command", &name);
@@ -137,32 +142,37 @@ impl Hands<'_> {
         let as_story = |facts| {
             report::tell(Level::Info, format_args!("{command} {} after {}", What(kind), Rounded(ran)), &facts);
         };
+        let memory = self.evidence.memory();
         let is_declared_good = self.config.expected_exits.contains(self.own_status());
         match kind {
-            ChangeKind::Exited(status) if status == 0 || is_declared_good => as_story(facts("command_exited")),
-            ChangeKind::Exited(status) => match self.evidence.memory() {
-                memory @ OutOfMemory::Yes { before, after, limit } => {
-                    let failed = FailedOutOfMemory { command, status, ran, before, after, limit };
-                    let facts = memory.facts(facts("command_failed_out_of_memory"));
-                    report::end(Level::Warn, format_args!("{failed}"), &facts);
-                }
-                _ => as_story(facts("command_exited")),
-            },
+            ChangeKind::Exited(status) if status != 0 && !is_declared_good && memory.has_killed() => {
+                let ceiling = self.evidence.ceiling();
+                let failed = FailedOutOfMemory { command, status, ran, memory, ceiling };
+                let facts = memory.facts(facts("command_failed_out_of_memory"));
+                let facts = facts.and_if("memory_limit_bytes", ceiling.limit);
+                report::end(Level::Warn, format_args!("{failed}"), &facts);
+            }
+            ChangeKind::Exited(_) => as_story(facts("command_exited")),
             ChangeKind::Killed { signal, core_dumped } => {
                 let facts = facts("command_killed").and_shown("signal", &signal).and("core_dumped", core_dumped);
                 // A lack of memory is nothing that anybody declares good, though SIGKILL may be.
-                let is_good = is_declared_good
-                    && (signal != Signal::KILL || !matches!(self.evidence.memory(), OutOfMemory::Yes { .. }));
+                let is_good = is_declared_good && (signal != Signal::KILL || !memory.has_killed());
                 if is_good || self.evidence.is_expected(signal) {
                     return as_story(facts);
                 }
-                let (memory, forwarded) = (self.evidence.memory(), self.evidence.last_forwarded(signal));
-                let killed = Killed { command, signal, core_dumped, ran, forwarded, memory };
-                let sender = forwarded.map(|(sender, _)| sender);
-                let facts = by(memory.facts(facts), sender.as_ref());
-                report::end(Level::Warn, format_args!("{killed}"), &facts);
+                let (forwarding, ceiling) = (self.evidence.forwarding(signal), self.evidence.ceiling());
+                let cpu_limit = self.evidence.cpu_limit();
+                let killed = Killed { command, signal, core_dumped, ran, forwarding, memory, ceiling, cpu_limit };
+                let (sender, ago) = match &forwarding {
+                    Forwarding::Last(sender, ago) => (Some(sender), Some(milliseconds(*ago))),
+                    Forwarding::Once | Forwarding::Never => (None, None),
+                };
+                let facts = memory.facts(facts).and_if("memory_limit_bytes", ceiling.limit);
+                let facts = by(facts, sender).and_if("forwarded_before_ms", ago);
+                let limit = cpu_limit.map(|reached| milliseconds(reached.limit));
+                report::end(Level::Warn, format_args!("{killed}"), &facts.and_if("cpu_limit_ms", limit));
             }
-            ChangeKind::Dead | ChangeKind::Stopped(_) | ChangeKind::Continued => {}
+            ChangeKind::Dead(_) | ChangeKind::Stopped(_) | ChangeKind::Continued => {}
         }
     }
 
@@ -288,7 +298,7 @@ impl Hands<'_> {
             }
             Ok(Sent { count: 0, .. }) => debug!("nobody is left to be sent {signal}"),
             Ok(Sent { count, .. }) => {
-                info!("sent {signal} to {} that {} left", Count::processes(count), self.command);
+                info!("sent {signal} to {} that {} left", Count::processes(count as u64), self.command);
             }
             Err(NoProc) if self.job.is_init => {
                 // Without the means to tell one from the other: all that the kernel finds.
@@ -470,11 +480,13 @@ impl Hands<'_> {
     }
 }
 
-/// And who sent the signal.
-fn by<'a>(facts: Facts<'a>, sender: Option<&'a Sender>) -> Facts<'a> {
-    let Some(sender) = sender else { return facts };
-    let facts = facts.and("sender_pid", sender.received.pid).and("sender_uid", sender.received.uid);
-    facts.and_if("sender_command", sender.process.as_ref().map(Value::from_display))
+/// How a child that is reaped came to its end.
+fn death_of(kind: ChangeKind) -> Option<Death> {
+    match kind {
+        ChangeKind::Exited(status) => Some(Death::Exited(status)),
+        ChangeKind::Killed { signal, .. } => Some(Death::Killed(signal)),
+        ChangeKind::Dead(_) | ChangeKind::Stopped(_) | ChangeKind::Continued => None,
+    }
 }
 
 fn by_sexton(signal: Signal) -> Received {
@@ -492,7 +504,7 @@ impl fmt::Display for What {
             ChangeKind::Killed { signal, core_dumped: true } => write!(f, "was killed by {signal}, core dumped"),
             ChangeKind::Stopped(signal) => write!(f, "was stopped by {signal}"),
             ChangeKind::Continued => f.write_str("goes on"),
-            ChangeKind::Dead => f.write_str("is dead"),
+            ChangeKind::Dead(_) => f.write_str("is dead"),
         }
     }
 }

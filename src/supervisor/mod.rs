@@ -97,7 +97,7 @@ fn not_started(config: &Config, refusal: &Refusal) -> u8 {
 #[inline(never)]
 fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, parent: Option<(Parent, bool)>) -> u8 {
     let mut opened = Opened::default();
-    let mut evidence = Evidence::new(&mut opened);
+    let mut evidence = Evidence::new(started.pid, &mut opened);
     close_all_but_log(opened, job.is_init);
     unblock_stderr();
     leave_working_directory();
@@ -137,7 +137,7 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
         Supervisor {
             hands,
             inbox: Inbox::default(),
-            reaper: Reaper::new(config.stop_group_at_exit),
+            reaper: Reaper::new(command.pid, config.stop_group_at_exit),
             parent: parent.map(|(parent, _)| parent),
         },
     );
@@ -185,7 +185,9 @@ impl Surroundings for Supervisor<'_> {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Option<Received> {
-        self.inbox.wait(timeout)
+        let received = self.inbox.wait(timeout)?;
+        self.reaper.notice(&received);
+        Some(received)
     }
 
     fn for_command(&mut self, received: Received) -> Option<Received> {

@@ -46,14 +46,21 @@ impl Appended {
         self.ends_in_a_line
     }
 
-    /// Adds these bytes in one go.
+    /// Adds these bytes, in one go where there is room.
     ///
     /// # Errors
     ///
-    /// All of write(2)'s, and `ENOSPC` when only a part of them was written.
-    pub fn write(&self, bytes: &[u8]) -> Result<(), Errno> {
-        let written = nix::unistd::write(&self.file, bytes)?;
-        if written < bytes.len() { Err(Errno::ENOSPC) } else { Ok(()) }
+    /// All of write(2)'s, also when a part of them was written: what keeps the rest out it says when it is
+    /// asked to write that.
+    pub fn write(&self, mut bytes: &[u8]) -> Result<(), Errno> {
+        while !bytes.is_empty() {
+            let written = nix::unistd::write(&self.file, bytes)?;
+            if written == 0 {
+                return Err(Errno::EIO);
+            }
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
     }
 }
 

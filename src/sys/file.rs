@@ -15,6 +15,8 @@ use nix::sys::stat::{FileStat, Mode, lstat, stat};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, eaccess};
 
+use super::proc;
+
 /// Whether we may execute this file: by its mode and its ACL, and its mount's `noexec`.
 pub fn may_execute(path: &Path) -> bool {
     eaccess(path, AccessFlags::X_OK).is_ok()
@@ -85,9 +87,27 @@ pub fn read_text(path: impl AsRef<Path>) -> Option<String> {
 
 /// The beginning of a file of /proc or /sys, as much as there is room for, without an allocation.
 pub(super) fn read_into<'a>(path: &CStr, room: &'a mut [u8]) -> Option<&'a str> {
-    let file = nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-    let length = nix::unistd::read(&file, room).ok()?;
+    let length = nix::unistd::read(open_to_read(path)?, room).ok()?;
     std::str::from_utf8(room.get(..length)?).ok()
+}
+
+/// Whether what has this path is on the mount with this number (proc_pid_mountinfo(5)): what is mounted over
+/// a place hides what was there.
+pub(super) fn is_on_mount(path: &CStr, mount: &str) -> bool {
+    let number = || -> Option<bool> {
+        let file = open_to_read(path)?;
+        // `mnt_id` is there since Linux 3.15 (proc_pid_fdinfo(5)).
+        let path = proc::Path::of(format_args!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
+        let mut room = [0; 256];
+        let info = read_into(path.c_str()?, &mut room)?;
+        Some(info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim() == mount)
+    };
+    number().unwrap_or(false)
+}
+
+/// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
+fn open_to_read(path: &CStr) -> Option<OwnedFd> {
+    nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).ok()
 }
 
 /// Files that were read and are still open, for [`super::close_all_but_log`] to close along with
@@ -114,9 +134,7 @@ impl Opened {
     // Not a part of its caller, whose stack would hold the page for longer.
     #[inline(never)]
     pub(super) fn find_line<T>(&mut self, path: &CStr, mut see: impl FnMut(&str) -> Option<T>) -> Option<T> {
-        let file =
-            nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
-        let file = &*self.place().insert(file);
+        let file = &*self.place().insert(open_to_read(path)?);
         let mut room = [0; 4096];
         let mut filled = 0;
         let mut is_too_long = false;

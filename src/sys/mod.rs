@@ -9,6 +9,7 @@ compile_error!("sexton reads the kernel's signal structures in their 64-bit layo
 
 mod append;
 mod cgroup;
+mod cpu;
 mod descriptors;
 mod directory;
 mod entry;
@@ -32,7 +33,8 @@ mod systemd;
 mod terminal;
 
 pub use append::Appended;
-pub use cgroup::{Cgroup, Memory};
+pub use cgroup::{Ceiling, Cgroup, Memory, NotSeen};
+pub use cpu::{CpuLimit, reached_cpu_limit};
 pub use descriptors::{close_all_but_log, leave_working_directory};
 pub use directory::each_name;
 pub use entry::{Args, Environment, Start, exit, start};
@@ -53,7 +55,7 @@ pub use proc::{NoProc, Process, process};
 pub use process::{
     become_subreaper, monotonic_now, own_pid, own_status, process_limit, set_own_name, stack_limit, unix_time,
 };
-pub use reap::{Change, ChangeKind, Children, Reaper, Reaping, children};
+pub use reap::{Change, ChangeKind, Children, Death, Reaper, Reaping, Usage, children, is_dead};
 pub use signals::{
     Inbox, Inherited, SendError, die_by, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
 };

@@ -9,6 +9,8 @@ use super::file::Opened;
 /// One mount that we can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mount<'a> {
+    /// The number by which the kernel tells it from all others.
+    pub id: &'a str,
     /// What of its file system is mounted.
     pub root: Escaped<'a>,
     /// Where.
@@ -76,10 +78,11 @@ fn hold(innermost: &mut Option<PathBuf>, mount: Mount<'_>, path: &Path) {
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: between the
 /// sixth field and the dash are as many as there happen to be.
 pub fn mount_of_line(line: &str) -> Option<Mount<'_>> {
-    let mut fields = line.split(' ').skip(3);
-    let (root, point, _options) = (Escaped(fields.next()?), Escaped(fields.next()?), fields.next()?);
+    let mut fields = line.split(' ');
+    let id = fields.next()?;
+    let (root, point, _options) = (Escaped(fields.nth(2)?), Escaped(fields.next()?), fields.next()?);
     fields.find(|field| *field == "-")?;
-    Some(Mount { root, point, kind: fields.next()?, options: fields.nth(1)? })
+    Some(Mount { id, root, point, kind: fields.next()?, options: fields.nth(1)? })
 }
 
 #[cfg(test)]
@@ -98,7 +101,7 @@ not a mount";
     fn a_mount_is_read_from_its_line_with_blanks_in_its_name() {
         let mounts: Vec<Mount<'_>> = TEXT.lines().filter_map(mount_of_line).collect();
         assert_eq!(mounts.len(), 5);
-        assert_eq!(mounts[1].options, "rw,discard");
+        assert_eq!((mounts[1].id, mounts[1].options), ("27", "rw,discard"));
         assert_eq!(mounts[2].root.to_path(), Path::new("/images/7"));
         assert_eq!(mounts[2].point.to_path(), Path::new(r"/a b\c"));
         assert_eq!((mounts[2].kind, mounts[2].options), ("tmpfs", "rw"));

@@ -100,7 +100,7 @@ pub(super) fn each_process(mut visit: impl FnMut(&Process) -> bool) -> Result<()
 }
 
 /// A `/proc` of another PID namespace would name other processes by the same numbers.
-fn shows_our_namespace() -> bool {
+pub(super) fn shows_our_namespace() -> bool {
     let mut target = [0; 16];
     // SAFETY: a C string, and a buffer with its size.
     let length = unsafe { libc::readlink(c"/proc/self".as_ptr(), target.as_mut_ptr().cast(), target.len()) };
@@ -173,18 +173,18 @@ fn read<'a>(path: fmt::Arguments<'_>, room: &'a mut [u8]) -> Result<&'a [u8], Er
 }
 
 /// The path of something below `/proc`.
-struct Path([u8; 48]);
+pub(super) struct Path([u8; 48]);
 
 impl Path {
     // Not a part of others: docs/panics.md has it by its name.
     #[inline(never)]
-    fn of(path: fmt::Arguments<'_>) -> Option<Path> {
+    pub(super) fn of(path: fmt::Arguments<'_>) -> Option<Path> {
         let mut bytes = [0; 48];
         std::io::Write::write_fmt(&mut &mut bytes[..], format_args!("{path}\0")).ok()?;
         Some(Path(bytes))
     }
 
-    fn c_str(&self) -> Option<&CStr> {
+    pub(super) fn c_str(&self) -> Option<&CStr> {
         CStr::from_bytes_until_nul(&self.0).ok()
     }
 }

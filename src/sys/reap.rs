@@ -1,10 +1,12 @@
 //! Collecting the status of children: dead, stopped, continued.
 
 use std::mem::MaybeUninit;
+use std::ptr;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::signal::Signal;
+use crate::signal::{Received, Signal};
 
 /// Something that happened to a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +15,28 @@ pub struct Change {
     pub pid: i32,
     /// What happened.
     pub kind: ChangeKind,
+    /// What it had used, when it is the command that is reaped.
+    pub usage: Option<Usage>,
+}
+
+impl Change {
+    fn of(pid: i32, kind: ChangeKind) -> Change {
+        Change { pid, kind, usage: None }
+    }
+}
+
+/// What a dead child had used, and those of its descendants that were waited for (getrusage(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in its own code.
+    pub user: Duration,
+    /// Processor time in the kernel.
+    pub system: Duration,
+    /// The most memory that one of these processes had in RAM, in bytes.
+    pub max_rss: u64,
+    /// How often one of them had to leave the processor to others, as it has to when its cgroup may not use
+    /// more of it.
+    pub preemptions: u64,
 }
 
 /// What happened to a child (wait(2)).
@@ -32,7 +56,16 @@ pub enum ChangeKind {
     /// It goes on after a stop.
     Continued,
     /// It is dead and not reaped yet: told only if asked for ([`Reaper::new`]).
-    Dead,
+    Dead(Death),
+}
+
+/// How a child that is not reaped yet came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// It exited with this status.
+    Exited(u8),
+    /// This signal killed it.
+    Killed(Signal),
 }
 
 /// What a look for a change found.
@@ -49,24 +82,54 @@ pub enum Reaping {
 }
 
 /// Takes the changes of all children, one after the other.
+///
+/// Of the command it is told that it is dead before it is reaped, unless it exited with status 0: what there is
+/// to be seen of a dead process goes with the reaping. The kernel's SIGCHLD mostly says whose it is
+/// ([`Reaper::notice`]), so that this takes no system call more. Where that notice merged with another child's,
+/// and the command dies while others are reaped, it may be reaped without a word before.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reaper {
-    announces: bool,
-    /// This child is dead, was announced, and is not reaped yet.
-    announced: Option<i32>,
+    /// The command, until it is reaped; 0 is nobody.
+    command: i32,
+    announces_all: bool,
+    /// To be told next.
+    announcement: Option<Change>,
+    /// To be asked for by its pid: a child that was announced, or that the kernel's notice names.
+    named: Option<i32>,
+    /// The last one was not the last: there may be more without a look whether the command is among them.
+    goes_on: bool,
 }
 
 impl Reaper {
-    /// One that, if it `announces`, tells each death twice: as [`ChangeKind::Dead`] while the pid, and
-    /// the process group of that number, are still the child's own, then as what it was, when it is reaped.
-    pub fn new(announces: bool) -> Reaper {
-        Reaper { announces, announced: None }
+    /// One that, if it `announces_all`, tells of each child what is told of the command alone else: first
+    /// [`ChangeKind::Dead`], while the pid, and the process group of that number, are still the child's
+    /// own, then as what it died, when it is reaped.
+    pub fn new(command: i32, announces_all: bool) -> Reaper {
+        Reaper { command, announces_all, ..Reaper::default() }
+    }
+
+    /// The kernel says that a child changed.
+    pub fn notice(&mut self, received: &Received) {
+        let Some(pid) = received.child().filter(|_| self.command != 0 && !self.announces_all) else { return };
+        self.named = Some(pid);
+        self.goes_on = false;
+        if pid == self.command {
+            let change = Change::of(pid, kind_of(received.code, received.child_status()));
+            self.announcement = Some(change).filter(is_bad_end);
+        }
     }
 
     /// Takes the next change there is, without waiting for one.
     pub fn look(&mut self) -> Reaping {
         match self.next_change() {
-            Ok(Some(change)) => Reaping::Change(change),
+            Ok(Some(change)) => {
+                if change.pid == self.command
+                    && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. })
+                {
+                    self.command = 0;
+                }
+                Reaping::Change(change)
+            }
             Ok(None) => Reaping::Nothing,
             Err(Errno::ECHILD) => Reaping::NoChildren,
             Err(_) => Reaping::Refused,
@@ -74,22 +137,74 @@ impl Reaper {
     }
 
     fn next_change(&mut self) -> Result<Option<Change>, Errno> {
-        if let Some(pid) = self.announced.take() {
-            return next_change(pid, libc::WNOHANG);
+        if let Some(change) = self.announcement.take() {
+            return Ok(Some(change));
         }
-        if !self.announces {
-            return next_change(-1, libc::WNOHANG);
+        if let Some(pid) = self.named.take() {
+            match self.wait_for(pid) {
+                // It was reaped since, and somebody else may have its pid, or nobody.
+                Ok(None) | Err(Errno::ECHILD) => {}
+                taken => return taken,
+            }
         }
+        if self.announces_all {
+            return self.announce_next();
+        }
+        if self.command != 0 && !self.goes_on {
+            match look_at_all(libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED | libc::WNOWAIT) {
+                Ok(Some(change)) if change.pid == self.command && is_bad_end(&change) => {
+                    self.named = Some(change.pid);
+                    return Ok(Some(change));
+                }
+                Ok(Some(change)) if change.pid == self.command => return self.wait_for(change.pid),
+                Ok(None) => return Ok(None),
+                Err(Errno::ECHILD) => return Err(Errno::ECHILD),
+                // Another child, or no waitid(2) here.
+                Ok(Some(_)) | Err(_) => {}
+            }
+        }
+        let change = next_change(-1, libc::WNOHANG, None);
+        self.goes_on = matches!(change, Ok(Some(_)));
+        change
+    }
+
+    fn announce_next(&mut self) -> Result<Option<Change>, Errno> {
         match look_at_all(libc::WEXITED | libc::WNOWAIT) {
             Ok(Some(change)) => {
-                self.announced = Some(change.pid);
+                self.named = Some(change.pid);
                 Ok(Some(change))
             }
             // Not wait4(2), which would reap one that died since without a word.
             Ok(None) => look_at_all(libc::WSTOPPED | libc::WCONTINUED),
             // No children, or no waitid(2) here: better without a word than not at all.
-            Err(_) => next_change(-1, libc::WNOHANG),
+            Err(_) => next_change(-1, libc::WNOHANG, None),
         }
+    }
+
+    fn wait_for(&self, pid: i32) -> Result<Option<Change>, Errno> {
+        if pid != self.command {
+            return next_change(pid, libc::WNOHANG, None);
+        }
+        let mut usage = MaybeUninit::zeroed();
+        let change = next_change(pid, libc::WNOHANG, Some(&mut usage))?;
+        // SAFETY: zeroes are a valid rusage, and the kernel writes a whole one or none.
+        let usage = usage_of(unsafe { usage.assume_init_ref() });
+        Ok(change.map(|change| Change { usage: Some(usage), ..change }))
+    }
+}
+
+/// Whether it is a death that somebody may want to have explained.
+fn is_bad_end(change: &Change) -> bool {
+    matches!(change.kind, ChangeKind::Dead(Death::Killed(_) | Death::Exited(1..)))
+}
+
+fn usage_of(usage: &libc::rusage) -> Usage {
+    let time = |time: libc::timeval| Duration::from_micros((time.tv_sec * 1_000_000 + time.tv_usec).unsigned_abs());
+    Usage {
+        user: time(usage.ru_utime),
+        system: time(usage.ru_stime),
+        max_rss: usage.ru_maxrss.unsigned_abs().saturating_mul(1024),
+        preemptions: usage.ru_nivcsw.unsigned_abs(),
     }
 }
 
@@ -125,17 +240,34 @@ fn look_at_all(kinds: i32) -> Result<Option<Change>, Errno> {
     let pid = unsafe { info.si_pid() };
     // SAFETY: as above.
     let status = unsafe { info.si_status() };
-    let kind = match info.si_code {
+    Ok((pid != 0).then(|| Change::of(pid, kind_of(info.si_code, status))))
+}
+
+/// Whether this child of ours is dead and not reaped yet.
+pub fn is_dead(pid: i32) -> bool {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: `info` has the size of a siginfo_t.
+    let asked = unsafe { libc::waitid(libc::P_PID, pid.unsigned_abs(), info.as_mut_ptr(), flags) };
+    // SAFETY: it was zeroed, which is valid, and then written by the kernel.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: the kernel filled in the fields of a SIGCHLD, or none and they are zero.
+    asked == 0 && unsafe { info.si_pid() } == pid
+}
+
+/// What `si_code` and `si_status` of a SIGCHLD say (sigaction(2)).
+fn kind_of(code: i32, status: i32) -> ChangeKind {
+    match code {
         libc::CLD_STOPPED => ChangeKind::Stopped(Signal::new(status).unwrap_or(Signal::STOP)),
         libc::CLD_CONTINUED => ChangeKind::Continued,
-        _ => ChangeKind::Dead,
-    };
-    Ok((pid != 0).then_some(Change { pid, kind }))
+        libc::CLD_EXITED => ChangeKind::Dead(Death::Exited(status as u8)),
+        _ => ChangeKind::Dead(Death::Killed(Signal::new(status).unwrap_or(Signal::KILL))),
+    }
 }
 
 /// Waits for a child of ours that is about to exit, as one whose exec failed is.
 pub(super) fn wait_for_exit(pid: i32) {
-    while let Ok(Some(change)) = next_change(pid, 0) {
+    while let Ok(Some(change)) = next_change(pid, 0, None) {
         if matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
             return;
         }
@@ -143,18 +275,19 @@ pub(super) fn wait_for_exit(pid: i32) {
 }
 
 /// wait4(2), not nix's waitpid: that one refuses statuses with a real-time signal in them after
-/// the kernel has forgotten the child.
-fn next_change(pid: i32, flags: i32) -> Result<Option<Change>, Errno> {
+/// the kernel has forgotten the child. To fill in the usage takes its time, so only who is asked for has one.
+fn next_change(pid: i32, flags: i32, usage: Option<&mut MaybeUninit<libc::rusage>>) -> Result<Option<Change>, Errno> {
     let mut status = 0;
+    let usage = usage.map_or(ptr::null_mut(), MaybeUninit::as_mut_ptr);
     // __WALL: a process made by clone(2) without SIGCHLD as its exit signal counts as well.
     let flags = flags | libc::WUNTRACED | libc::WCONTINUED | libc::__WALL;
     loop {
-        // SAFETY: the status is an int, and rusage may be null.
-        match unsafe { libc::wait4(pid, &raw mut status, flags, std::ptr::null_mut()) } {
+        // SAFETY: the status is an int, and the usage a rusage or null.
+        match unsafe { libc::wait4(pid, &raw mut status, flags, usage) } {
             0 => return Ok(None),
             -1 if Errno::last() == Errno::EINTR => {}
             -1 => return Err(Errno::last()),
-            pid => return Ok(Some(Change { pid, kind: decode(status) })),
+            pid => return Ok(Some(Change::of(pid, decode(status)))),
         }
     }
 }

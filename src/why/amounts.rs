@@ -50,6 +50,26 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// A number of bytes that nobody chose, in the unit that shows it with two or three digits.
+#[derive(Clone, Copy, Debug)]
+pub struct About(pub u64);
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| self.0 >= *unit) else {
+            return write!(f, "{} bytes", self.0);
+        };
+        // To the nearest one: of ten the tenths are too many.
+        let tenths = self.0.saturating_mul(10).saturating_add(unit / 2).checked_div(unit).unwrap_or_default();
+        let whole = self.0.saturating_add(unit / 2).checked_div(unit).unwrap_or_default();
+        if tenths < 100 && tenths % 10 != 0 {
+            write!(f, "{}.{} {name}", tenths / 10, tenths % 10)
+        } else {
+            write!(f, "{whole} {name}")
+        }
+    }
+}
+
 /// How many of something.
 #[derive(Clone, Copy, Debug)]
 pub struct Count {
@@ -60,8 +80,8 @@ pub struct Count {
 
 impl Count {
     /// So many processes.
-    pub fn processes(count: usize) -> Count {
-        Count { count: count as u64, one: "process", many: "processes" }
+    pub fn processes(count: u64) -> Count {
+        Count { count, one: "process", many: "processes" }
     }
 }
 
@@ -91,6 +111,19 @@ mod tests {
         }
         for (bytes, shown) in [(0, "0 bytes"), (1 << 29, "512 MiB"), (3 << 30, "3 GiB"), (4097, "4097 bytes")] {
             assert_eq!(Bytes(bytes).to_string(), shown);
+        }
+        for (bytes, shown) in [
+            (1023, "1023 bytes"),
+            (24 << 20, "24 MiB"),
+            ((24 << 20) - 1, "24 MiB"),
+            (5_400_000, "5.1 MiB"),
+            (10_400_000, "9.9 MiB"),
+            (10_480_000, "10 MiB"),
+            (1_600 << 20, "1.6 GiB"),
+            (600 << 20, "600 MiB"),
+            (u64::MAX, "17179869183 GiB"),
+        ] {
+            assert_eq!(About(bytes).to_string(), shown);
         }
         for (count, shown) in [(0, "0 processes"), (1, "1 process"), (2, "2 processes")] {
             assert_eq!(Count::processes(count).to_string(), shown);

@@ -5,16 +5,20 @@
 
 use std::ffi::CStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use humantime::format_duration;
+use log::kv::Value;
 use nix::errno::Errno;
 
-use super::amounts::{Bytes, Count, Rounded};
+use super::amounts::{About, Bytes, Count, Rounded};
+use super::evidence::Forwarding;
 use crate::report::{Facts, Name, Printable};
 use crate::shutdown::KILL_TIMEOUT;
 use crate::signal::{Received, Signal};
-use crate::sys::Process;
+use crate::sys::{Ceiling, CpuLimit, Process};
 
 /// The command, as it is shown to people.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +55,9 @@ impl fmt::Display for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.received, &self.process) {
             (received, _) if !received.is_from_process() => f.write_str("the kernel"),
+            (received, _) if received.may_be_nameless() => {
+                f.write_str("outside the container, or from a sender whom the kernel had no room to note")
+            }
             (Received { pid: 0, .. }, _) => f.write_str("outside the container"),
             (Received { pid, uid, .. }, Some(process)) => {
                 write!(f, "pid {pid} ({process}, uid {uid})")
@@ -60,72 +67,140 @@ impl fmt::Display for Sender {
     }
 }
 
+/// And who sent the signal, as far as that is known.
+pub fn by<'a>(facts: Facts<'a>, sender: Option<&'a Sender>) -> Facts<'a> {
+    let Some(sender) = sender.filter(|sender| !sender.received.may_be_nameless()) else { return facts };
+    let facts = facts.and("sender_pid", sender.received.pid).and("sender_uid", sender.received.uid);
+    facts.and_if("sender_command", sender.process.as_ref().map(Value::from_display))
+}
+
 /// What the kernel's counter of processes killed for lack of memory says.
+///
+/// It counts for a cgroup, whatever the reason: its own limit, that of a cgroup around it, or the whole machine.
+/// It does not say which process it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutOfMemory {
+pub enum OutOfMemory<'a> {
     /// There is no counter that can be seen from here.
     Unknown,
-    /// It is what it was when the command was started.
-    No {
-        /// So much.
-        kills: u64,
-    },
-    /// It rose.
-    Yes {
-        /// What it was when the command was started.
+    /// It was looked at when the command had been started, and when it was dead.
+    Counted {
+        /// Whose cgroup it is of.
+        whose: Whose,
+        /// The cgroups below count as well.
+        below: bool,
+        /// What it was when the command had been started.
         before: u64,
         /// What it was when the command had died.
         after: u64,
-        /// The lowest limit on memory that can be seen from here, in bytes.
-        limit: Option<u64>,
+        /// The command was dead when sexton first looked, and may be among those counted before.
+        too_late: bool,
+    },
+    /// The command died in another cgroup than the one that sexton looked at when it had been started.
+    Elsewhere {
+        /// That other one.
+        directory: &'a Path,
+        /// What its counter says.
+        kills: u64,
     },
 }
 
-impl OutOfMemory {
-    /// What was counted before and after.
-    pub fn of(before: Option<u64>, after: Option<u64>, limit: impl FnOnce() -> Option<u64>) -> OutOfMemory {
-        match (before, after) {
-            (Some(before), Some(after)) if after > before => OutOfMemory::Yes { before, after, limit: limit() },
-            (Some(_), Some(kills)) => OutOfMemory::No { kills },
-            _ => OutOfMemory::Unknown,
-        }
-    }
+/// Whose cgroup it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The command's own, as the kernel says.
+    Its,
+    /// sexton's. Where the command was is not known.
+    Sextons,
 }
 
-impl OutOfMemory {
+impl OutOfMemory<'_> {
+    /// Whether a process was killed for lack of memory: the command, or another one.
+    pub fn has_killed(self) -> bool {
+        match self {
+            OutOfMemory::Unknown => false,
+            OutOfMemory::Counted { before, after, too_late, .. } => after > before || too_late,
+            OutOfMemory::Elsewhere { kills, .. } => kills > 0,
+        }
+    }
+
     /// Adds what is known.
     pub fn facts(self, facts: Facts<'_>) -> Facts<'_> {
         match self {
             OutOfMemory::Unknown => facts,
-            OutOfMemory::No { kills } => facts.and("oom_kills_before", kills).and("oom_kills", kills),
-            OutOfMemory::Yes { before, after, limit } => {
-                facts.and("oom_kills_before", before).and("oom_kills", after).and_if("memory_limit_bytes", limit)
+            OutOfMemory::Counted { before, after, .. } => facts.and("oom_kills_before", before).and("oom_kills", after),
+            OutOfMemory::Elsewhere { kills, .. } => facts.and("oom_kills", kills),
+        }
+    }
+}
+
+/// What was counted, as a clause; nothing when there is no counter.
+struct Told<'a> {
+    memory: OutOfMemory<'a>,
+    ceiling: Ceiling,
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = Limits(self.ceiling);
+        match self.memory {
+            OutOfMemory::Unknown => Ok(()),
+            OutOfMemory::Counted { whose, below, before, after, too_late } => {
+                let killed = if too_late { after } else { after.saturating_sub(before) };
+                f.write_str(if whose == Whose::Its { "in its cgroup" } else { "in sexton's cgroup" })?;
+                // A count of 0 in all of them is one of 0 in each.
+                f.write_str(if below && killed > 0 { " or one below it" } else { "" })?;
+                self.killed(f, killed)?;
+                match (killed, too_late) {
+                    (0, _) => write!(f, " (oom_kill still {after})"),
+                    (_, false) => write!(f, " while it ran ({limits}oom_kill {before} → {after})"),
+                    (_, true) => {
+                        f.write_str(", whether while it ran or before is not known: it was dead when sexton first ")?;
+                        write!(f, "looked ({limits}oom_kill {after})")
+                    }
+                }
+            }
+            OutOfMemory::Elsewhere { directory, kills } => {
+                let directory = Printable(directory.as_os_str().as_bytes());
+                write!(f, "in the cgroup that it had moved to ({directory})")?;
+                self.killed(f, kills)?;
+                match kills {
+                    0 => f.write_str(" (oom_kill 0)"),
+                    _ => write!(f, " since that was made ({limits}oom_kill {kills})"),
+                }
             }
         }
     }
 }
 
-/// The numbers, in parentheses.
-struct Counted {
-    before: u64,
-    after: u64,
-    limit: Option<u64>,
+impl Told<'_> {
+    fn killed(&self, f: &mut fmt::Formatter<'_>, count: u64) -> fmt::Result {
+        match count {
+            0 => f.write_str(" the kernel killed nobody for lack of memory"),
+            _ => write!(f, " the kernel killed {} for lack of memory", Count::processes(count)),
+        }
+    }
 }
 
-impl fmt::Display for Counted {
+/// The limit and the peak, with a comma behind each.
+struct Limits(Ceiling);
+
+impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.limit {
-            Some(limit) => write!(f, "(limit {}, ", Bytes(limit))?,
+        match self.0.limit {
+            Some(limit) => write!(f, "limit {}, ", Bytes(limit))?,
             // It may be the limit of a cgroup around this one, or the whole machine.
-            None => f.write_str("(no limit to be seen from here, ")?,
+            None => f.write_str("no limit to be seen from here, ")?,
         }
-        write!(f, "oom_kill {} → {})", self.before, self.after)
+        match self.0.peak {
+            Some(peak) => write!(f, "peak {}, ", About(peak)),
+            None => Ok(()),
+        }
     }
 }
 
 /// The command was killed by a signal that sexton did not send to stop it.
 #[derive(Clone, Copy, Debug)]
-pub struct Killed {
+pub struct Killed<'a> {
     /// The command.
     pub command: Command,
     /// What killed it.
@@ -134,47 +209,49 @@ pub struct Killed {
     pub core_dumped: bool,
     /// How long it ran.
     pub ran: Duration,
-    /// The last such signal that sexton forwarded: whose, and how long before.
-    pub forwarded: Option<(Sender, Duration)>,
+    /// Whether sexton forwarded this signal.
+    pub forwarding: Forwarding,
     /// Whether memory ran out.
-    pub memory: OutOfMemory,
+    pub memory: OutOfMemory<'a>,
+    /// The limit on memory.
+    pub ceiling: Ceiling,
+    /// It had used all of the processor time that it might, and the kernel sends this signal then.
+    pub cpu_limit: Option<CpuLimit>,
 }
 
-impl fmt::Display for Killed {
+impl fmt::Display for Killed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} was killed by {}", self.command, self.signal)?;
         if self.core_dumped {
             f.write_str(", core dumped")?;
         }
-        match (self.forwarded, self.memory) {
-            (Some((sender, ago)), _) => {
-                write!(f, ", which came from {sender} and was forwarded {} before", Rounded(ago))?;
+        let by_sigkill = self.signal == Signal::KILL;
+        let is_forwarded = !matches!(self.forwarding, Forwarding::Never);
+        match self.forwarding {
+            Forwarding::Last(sender, ago) => {
+                write!(f, "; the last one that sexton forwarded came from {sender}, {} before", Rounded(ago))?;
             }
-            (None, OutOfMemory::Yes { before, after, limit }) => {
-                let counted = Counted { before, after, limit };
-                if self.signal == Signal::KILL {
-                    write!(f, ": the kernel ran out of memory for this container {counted}")?;
-                } else {
-                    write!(f, "; {MEMORY_BEFORE} {counted}")?;
-                }
-            }
-            (None, OutOfMemory::No { kills }) if self.signal == Signal::KILL => write!(
-                f,
-                ", which sexton did not send; nor did the kernel for lack of memory (oom_kill still {kills}): the \
-                 engine, the host or another process did"
+            Forwarding::Once => f.write_str("; sexton had forwarded one before")?,
+            Forwarding::Never if by_sigkill => f.write_str(", which sexton did not send")?,
+            Forwarding::Never if !is_own_fault(self.signal) => f.write_str(", which did not come through sexton")?,
+            Forwarding::Never => {}
+        }
+        if let Some(CpuLimit { used, limit }) = self.cpu_limit {
+            write!(f, "; it had used {} of CPU, and may use {} (ulimit -t)", Rounded(used), Rounded(limit))?;
+        }
+        let told = Told { memory: self.memory, ceiling: self.ceiling };
+        match self.memory {
+            memory if memory.has_killed() => write!(f, "; {told}")?,
+            _ if !by_sigkill || is_forwarded => {}
+            OutOfMemory::Unknown => f.write_str(
+                "; whether the kernel killed it for lack of memory cannot be seen from here (no count of oom_kill)",
             )?,
-            (None, OutOfMemory::Unknown) if self.signal == Signal::KILL => f.write_str(
-                ", which sexton did not send; whether the kernel ran out of memory or somebody else did it cannot be \
-                 seen from here (no memory cgroup with a count of oom_kill)",
-            )?,
-            _ if !is_own_fault(self.signal) => f.write_str(", which did not come through sexton")?,
-            _ => {}
+            _ if self.cpu_limit.is_some() => write!(f, "; {told}")?,
+            _ => write!(f, "; {told}, and where it came from cannot be seen")?,
         }
         write!(f, "; it ran for {}", Rounded(self.ran))
     }
 }
-
-const MEMORY_BEFORE: &str = "before that the kernel ran out of memory for this container and killed a process";
 
 /// Signals that tell of what the command did, not of what others want it to do (signal(7)).
 fn is_own_fault(signal: Signal) -> bool {
@@ -195,26 +272,24 @@ fn is_own_fault(signal: Signal) -> bool {
 
 /// The command exited with an error after the kernel had killed a process for lack of memory.
 #[derive(Clone, Copy, Debug)]
-pub struct FailedOutOfMemory {
+pub struct FailedOutOfMemory<'a> {
     /// The command.
     pub command: Command,
     /// Its exit status, not 0.
     pub status: u8,
     /// How long it ran.
     pub ran: Duration,
-    /// `oom_kill` when it was started.
-    pub before: u64,
-    /// `oom_kill` when it had exited.
-    pub after: u64,
-    /// The limit, if it can be seen.
-    pub limit: Option<u64>,
+    /// What was counted.
+    pub memory: OutOfMemory<'a>,
+    /// The limit on memory.
+    pub ceiling: Ceiling,
 }
 
-impl fmt::Display for FailedOutOfMemory {
+impl fmt::Display for FailedOutOfMemory<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailedOutOfMemory { command, status, ran, before, after, limit } = *self;
-        let counted = Counted { before, after, limit };
-        write!(f, "{command} exited with status {status}; {MEMORY_BEFORE} {counted}; it ran for {}", Rounded(ran))
+        let FailedOutOfMemory { command, status, ran, memory, ceiling } = *self;
+        let told = Told { memory, ceiling };
+        write!(f, "{command} exited with status {status}; {told}; it ran for {}", Rounded(ran))
     }
 }
 
@@ -315,7 +390,7 @@ impl fmt::Display for GraceOver<'_> {
         }
         if let Some(survivors) = self.survivors.filter(|survivors| survivors.count > 0) {
             let besides = if self.command_is_gone { "" } else { " besides it" };
-            write!(f, ", {} left{besides} ({})", Count::processes(survivors.count), survivors.names())?;
+            write!(f, ", {} left{besides} ({})", Count::processes(survivors.count as u64), survivors.names())?;
         }
         if let Some(sender) = self.sender {
             write!(f, "; {signal} came from {sender}")?;
@@ -384,64 +459,114 @@ mod tests {
         Sender { received, process: name.map(|name| Process::imagined(pid, b'S', name)) }
     }
 
-    fn killed(signal: i32, memory: OutOfMemory) -> Killed {
-        let signal = Signal::new(signal).unwrap();
-        let ran = Duration::from_millis(3_204);
-        Killed { command: COMMAND, signal, core_dumped: false, ran, forwarded: None, memory }
+    fn killed<'a>(signal: i32, memory: OutOfMemory<'a>) -> Killed<'a> {
+        Killed {
+            command: COMMAND,
+            signal: Signal::new(signal).unwrap(),
+            core_dumped: false,
+            ran: Duration::from_millis(3_204),
+            forwarding: Forwarding::Never,
+            memory,
+            ceiling: Ceiling { limit: Some(512 << 20), peak: Some(500 << 20) },
+            cpu_limit: None,
+        }
+    }
+
+    fn counted<'a>(whose: Whose, before: u64, after: u64) -> OutOfMemory<'a> {
+        OutOfMemory::Counted { whose, below: false, before, after, too_late: false }
     }
 
     #[test]
     fn a_death_is_told_with_its_evidence_and_no_more() {
-        let no = OutOfMemory::No { kills: 2 };
-        let yes = OutOfMemory::Yes { before: 0, after: 1, limit: Some(512 << 20) };
-        let beyond = OutOfMemory::Yes { before: 3, after: 5, limit: None };
-        let segfault = Killed { core_dumped: true, ..killed(11, no) };
-        let forwarded =
-            Killed { forwarded: Some((sender(12, Some("sh")), Duration::from_millis(2))), ..killed(10, yes) };
+        let (none, one) = (counted(Whose::Its, 2, 2), counted(Whose::Its, 0, 1));
+        let below = |before| OutOfMemory::Counted { whose: Whose::Its, below: true, before, after: 3, too_late: false };
+        let too_late =
+            OutOfMemory::Counted { whose: Whose::Sextons, below: false, before: 1, after: 1, too_late: true };
+        let elsewhere = |kills| OutOfMemory::Elsewhere { directory: Path::new("/sys/fs/cgroup/a\nb"), kills };
+        let segfault = Killed { core_dumped: true, ..killed(11, none) };
+        let out_of_sight = Killed { ceiling: Ceiling::default(), ..killed(9, counted(Whose::Sextons, 3, 5)) };
+        let forwarding = Forwarding::Last(sender(12, Some("sh")), Duration::from_millis(2));
+        let cpu_limit = Some(CpuLimit { used: Duration::from_millis(1_004), limit: Duration::from_secs(1) });
         for (told, sentence) in [
-            (segfault, "SIGSEGV, core dumped; it ran for 3s 204ms"),
-            (killed(15, no), "SIGTERM, which did not come through sexton; it ran for 3s 204ms"),
+            (segfault, "SIGSEGV, core dumped"),
+            (killed(15, none), "SIGTERM, which did not come through sexton"),
             (
-                killed(9, yes),
-                "SIGKILL: the kernel ran out of memory for this container (limit 512 MiB, oom_kill 0 → 1); it ran for \
-                 3s 204ms",
+                killed(9, one),
+                "SIGKILL, which sexton did not send; in its cgroup the kernel killed 1 process for lack of memory \
+                 while it ran (limit 512 MiB, peak 500 MiB, oom_kill 0 → 1)",
             ),
             (
-                killed(9, beyond),
-                "SIGKILL: the kernel ran out of memory for this container (no limit to be seen from here, oom_kill 3 \
-                 → 5); it ran for 3s 204ms",
+                out_of_sight,
+                "SIGKILL, which sexton did not send; in sexton's cgroup the kernel killed 2 processes for lack of \
+                 memory while it ran (no limit to be seen from here, oom_kill 3 → 5)",
             ),
             (
-                killed(9, no),
-                "SIGKILL, which sexton did not send; nor did the kernel for lack of memory (oom_kill still 2): the \
-                 engine, the host or another process did; it ran for 3s 204ms",
+                killed(9, none),
+                "SIGKILL, which sexton did not send; in its cgroup the kernel killed nobody for lack of memory \
+                 (oom_kill still 2), and where it came from cannot be seen",
+            ),
+            (
+                killed(9, below(3)),
+                "SIGKILL, which sexton did not send; in its cgroup the kernel killed nobody for lack of memory \
+                 (oom_kill still 3), and where it came from cannot be seen",
+            ),
+            (
+                killed(9, below(2)),
+                "SIGKILL, which sexton did not send; in its cgroup or one below it the kernel killed 1 process for \
+                 lack of memory while it ran (limit 512 MiB, peak 500 MiB, oom_kill 2 → 3)",
+            ),
+            (
+                killed(9, too_late),
+                "SIGKILL, which sexton did not send; in sexton's cgroup the kernel killed 1 process for lack of \
+                 memory, whether while it ran or before is not known: it was dead when sexton first looked (limit 512 \
+                 MiB, peak 500 MiB, oom_kill 1)",
+            ),
+            (
+                killed(9, elsewhere(0)),
+                "SIGKILL, which sexton did not send; in the cgroup that it had moved to (/sys/fs/cgroup/a\\nb) the \
+                 kernel killed nobody for lack of memory (oom_kill 0), and where it came from cannot be seen",
+            ),
+            (
+                killed(9, elsewhere(1)),
+                "SIGKILL, which sexton did not send; in the cgroup that it had moved to (/sys/fs/cgroup/a\\nb) the \
+                 kernel killed 1 process for lack of memory since that was made (limit 512 MiB, peak 500 MiB, oom_kill \
+                 1)",
             ),
             (
                 killed(9, OutOfMemory::Unknown),
-                "SIGKILL, which sexton did not send; whether the kernel ran out of memory or somebody else did it \
-                 cannot be seen from here (no memory cgroup with a count of oom_kill); it ran for 3s 204ms",
+                "SIGKILL, which sexton did not send; whether the kernel killed it for lack of memory cannot be seen \
+                 from here (no count of oom_kill)",
             ),
             (
-                killed(6, yes),
-                "SIGABRT; before that the kernel ran out of memory for this container and killed a process (limit 512 \
-                 MiB, oom_kill 0 → 1); it ran for 3s 204ms",
+                Killed { cpu_limit, ..killed(9, none) },
+                "SIGKILL, which sexton did not send; it had used 1s 4ms of CPU, and may use 1s (ulimit -t); in its \
+                 cgroup the kernel killed nobody for lack of memory (oom_kill still 2)",
             ),
             (
-                forwarded,
-                "SIGUSR1, which came from pid 12 (sh, uid 33) and was forwarded 2ms before; it ran for 3s 204ms",
+                Killed { cpu_limit, ..killed(24, none) },
+                "SIGXCPU; it had used 1s 4ms of CPU, and may use 1s (ulimit -t)",
+            ),
+            (
+                killed(6, one),
+                "SIGABRT; in its cgroup the kernel killed 1 process for lack of memory while it ran (limit 512 MiB, \
+                 peak 500 MiB, oom_kill 0 → 1)",
+            ),
+            (
+                Killed { forwarding, ..killed(10, none) },
+                "SIGUSR1; the last one that sexton forwarded came from pid 12 (sh, uid 33), 2ms before",
+            ),
+            (
+                Killed { forwarding, ..killed(9, one) },
+                "SIGKILL; the last one that sexton forwarded came from pid 12 (sh, uid 33), 2ms before; in its cgroup \
+                 the kernel killed 1 process for lack of memory while it ran (limit 512 MiB, peak 500 MiB, oom_kill 0 \
+                 → 1)",
+            ),
+            (
+                Killed { forwarding: Forwarding::Once, ..killed(10, OutOfMemory::Unknown) },
+                "SIGUSR1; sexton had forwarded one before",
             ),
         ] {
-            assert_eq!(told.to_string(), format!("/app/server (pid 7) was killed by {sentence}"));
-        }
-    }
-
-    #[test]
-    fn the_counter_counts_only_when_it_was_seen_twice() {
-        let of = |before, after| OutOfMemory::of(before, after, || Some(1));
-        assert_eq!(of(Some(1), Some(3)), OutOfMemory::Yes { before: 1, after: 3, limit: Some(1) });
-        assert_eq!(of(Some(3), Some(3)), OutOfMemory::No { kills: 3 });
-        for (before, after) in [(None, None), (None, Some(1)), (Some(1), None)] {
-            assert_eq!(of(before, after), OutOfMemory::Unknown);
+            assert_eq!(told.to_string(), format!("/app/server (pid 7) was killed by {sentence}; it ran for 3s 204ms"));
         }
     }
 
@@ -494,7 +619,18 @@ mod tests {
         assert_eq!(sender(12, Some("a\nb")).to_string(), "pid 12 (a\\nb, uid 33)");
         assert_eq!(sender(12, None).to_string(), "pid 12 (uid 33)");
         let kernel = Received { code: libc::SI_KERNEL, ..sender(0, None).received };
-        assert_eq!(Sender { received: kernel, process: None }.to_string(), "the kernel");
+        let told = |received| Sender { received, process: None }.to_string();
+        assert_eq!(told(kernel), "the kernel");
+        let real_time = |pid, uid, code| {
+            let signal = Signal::new(37).unwrap();
+            told(Received { signal, code, pid, uid, value: 0 })
+        };
+        let nameless = "outside the container, or from a sender whom the kernel had no room to note";
+        assert_eq!(real_time(0, 0, libc::SI_USER), nameless);
+        // With no room there is no uid either, and no value.
+        assert_eq!(real_time(0, 33, libc::SI_USER), "outside the container");
+        assert_eq!(real_time(0, 0, libc::SI_QUEUE), "outside the container");
+        assert_eq!(real_time(12, 0, libc::SI_USER), "pid 12 (uid 0)");
         let process = Some(Process::imagined(34, b'S', "worker"));
         let zombies = Zombies { parent: 34, process, count: 12 };
         assert_eq!(zombies.to_string(), "pid 34 (worker) leaves 12 zombies: it must wait() for its children");

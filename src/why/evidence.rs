@@ -5,9 +5,12 @@
 
 use std::time::Duration;
 
-use super::died::{Command, OutOfMemory, Processes, Sender, Zombies};
+use super::died::{Command, OutOfMemory, Processes, Sender, Whose, Zombies};
 use crate::signal::{Received, Signal, SignalSet};
-use crate::sys::{Memory, Opened, each_living, each_zombie, monotonic_now, process};
+use crate::sys::{
+    Ceiling, CpuLimit, Death, Memory, NotSeen, Opened, each_living, each_zombie, is_dead, monotonic_now, process,
+    reached_cpu_limit,
+};
 
 /// So many forwarded signals are noted. Who dies by one dies at once, so the latest would do; a place
 /// for each of 64 took up a third of all the memory that an idle sexton has for itself.
@@ -17,29 +20,63 @@ const NOTED: usize = 8;
 #[derive(Debug)]
 pub struct Evidence {
     started: Duration,
+    /// What counted in our cgroup when the command had been started; in its own, where that turns out to be
+    /// another one.
     memory: Option<Memory>,
+    /// The command was dead by then: what had been counted may be its own death.
+    counted_too_late: bool,
+    /// What was seen of the command when it was dead and not reaped.
+    last_look: Option<LastLook>,
     /// Who asked for the shutdown, and when.
     stop: Option<(Sender, Duration)>,
     /// When the first stop signal was forwarded.
     stop_forwarded: Option<Duration>,
     /// As what stop signals were forwarded.
     stops: SignalSet,
+    /// All other signals that were forwarded.
+    others: SignalSet,
     /// The latest signals that were forwarded, the last of each: whose and when.
     forwarded: [Option<(Sender, Duration)>; NOTED],
     /// The grace period is over, and sexton sent SIGKILL.
     killed: bool,
 }
 
+/// What can only be seen of a dead command before it is reaped.
+#[derive(Clone, Copy, Debug)]
+struct LastLook {
+    counted: Counted,
+    /// It had used all of the processor time that it might.
+    cpu_limit: Option<CpuLimit>,
+}
+
+/// What was counted in the end.
+#[derive(Clone, Copy, Debug)]
+enum Counted {
+    /// So many, where so many had been counted before.
+    Again(Whose, u64),
+    /// In another cgroup, which was the command's.
+    Elsewhere,
+    /// It cannot be said.
+    Unknown,
+}
+
 impl Evidence {
-    /// Of a command that was started just now.
+    /// Of this command, which was started just now.
     #[inline(never)]
-    pub fn new(opened: &mut Opened) -> Evidence {
+    pub fn new(command: i32, opened: &mut Opened) -> Evidence {
+        let started = monotonic_now();
+        let memory = Memory::of_us(opened);
+        // Most cgroups have nothing to count before.
+        let counted_too_late = memory.as_ref().is_some_and(|memory| memory.oom_kills > 0) && is_dead(command);
         Evidence {
-            started: monotonic_now(),
-            memory: Memory::of_us(opened),
+            started,
+            memory,
+            counted_too_late,
+            last_look: None,
             stop: None,
             stop_forwarded: None,
             stops: SignalSet::EMPTY,
+            others: SignalSet::EMPTY,
             forwarded: [None; NOTED],
             killed: false,
         }
@@ -62,6 +99,7 @@ impl Evidence {
             self.stop_forwarded.get_or_insert(now);
             return;
         }
+        self.others = self.others.with(received.signal);
         // The place of the same signal, a free one, or the oldest.
         let place = self.forwarded.iter_mut().min_by_key(|noted| match noted {
             Some((sender, _)) if sender.received.signal == received.signal => (0, Duration::ZERO),
@@ -122,10 +160,13 @@ impl Evidence {
             || (self.killed && signal == Signal::KILL)
     }
 
-    /// The last one of this signal that was forwarded and was no stop signal, and how long ago.
-    pub fn last_forwarded(&self, signal: Signal) -> Option<(Sender, Duration)> {
-        let (sender, then) = *self.forwarded.iter().flatten().find(|(sender, _)| sender.received.signal == signal)?;
-        Some((sender, monotonic_now().saturating_sub(then)))
+    /// What is known of this signal's having been forwarded, other than as a stop signal.
+    pub fn forwarding(&self, signal: Signal) -> Forwarding {
+        match self.forwarded.iter().flatten().find(|(sender, _)| sender.received.signal == signal) {
+            Some((sender, then)) => Forwarding::Last(*sender, monotonic_now().saturating_sub(*then)),
+            None if self.others.contains(signal) => Forwarding::Once,
+            None => Forwarding::Never,
+        }
     }
 
     /// The latest signals that were forwarded and were no stop signals, as they were forwarded: whose and when.
@@ -133,12 +174,104 @@ impl Evidence {
         self.forwarded.iter().flatten()
     }
 
-    /// Whether the memory of our cgroup ran out since the command was started.
-    pub fn memory(&self) -> OutOfMemory {
-        let memory = self.memory.as_ref();
-        let before = memory.map(Memory::oom_kills_before);
-        OutOfMemory::of(before, memory.and_then(Memory::oom_kills), || memory.and_then(Memory::limit))
+    /// Looks at the command, which is dead and not reaped yet.
+    pub fn look_at_dead(&mut self, command: i32, death: Death) {
+        if !self.is_well(death) {
+            self.look(Some(command), death);
+        }
     }
+
+    /// The command is reaped. It may have been so without a word before, and then less can be seen.
+    pub fn look_at_rest(&mut self, death: Death) {
+        if !self.is_well(death) && self.last_look.is_none() {
+            self.look(None, death);
+        }
+    }
+
+    /// Whether there is nothing to be explained.
+    fn is_well(&self, death: Death) -> bool {
+        match death {
+            Death::Exited(status) => status == 0,
+            Death::Killed(signal) => self.is_expected(signal),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(&mut self, dead: Option<i32>, death: Death) {
+        // Of an exit there is something to be told when something was counted.
+        let was_killed = matches!(death, Death::Killed(_));
+        let counted = if was_killed || self.has_counted() { self.count(dead) } else { Counted::Unknown };
+        let cpu_limit = match (dead, death) {
+            (Some(command), Death::Killed(signal)) => reached_cpu_limit(command, signal),
+            _ => None,
+        };
+        self.last_look = Some(LastLook { counted, cpu_limit });
+    }
+
+    /// Whether something was counted where something had been counted before.
+    fn has_counted(&self) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.oom_kills_now().is_some_and(|now| now > memory.oom_kills))
+    }
+
+    /// Looks at what was counted: where the dead command was, and in our own cgroup where that is not told.
+    fn count(&mut self, dead: Option<i32>) -> Counted {
+        let (now, whose) = match dead.map(Memory::of_dead) {
+            Some(Ok(memory)) => (memory, Whose::Its),
+            Some(Err(NotSeen::Hidden)) => return Counted::Unknown,
+            Some(Err(NotSeen::Untold)) | None => match Memory::of_us_now() {
+                Some(memory) => (memory, Whose::Sextons),
+                None => return Counted::Unknown,
+            },
+        };
+        match (&self.memory, whose) {
+            (Some(before), _) if before.is_the_same_as(&now) => Counted::Again(whose, now.oom_kills),
+            (_, Whose::Its) => {
+                self.memory = Some(now);
+                Counted::Elsewhere
+            }
+            // We are in another one than we were.
+            (_, Whose::Sextons) => Counted::Unknown,
+        }
+    }
+
+    /// Whether memory ran out while the command ran, as far as the kernel counts it.
+    pub fn memory(&self) -> OutOfMemory<'_> {
+        match (&self.memory, self.last_look.map_or(Counted::Unknown, |look| look.counted)) {
+            (Some(memory), Counted::Again(whose, after)) => OutOfMemory::Counted {
+                whose,
+                below: memory.counts_below(),
+                before: memory.oom_kills,
+                after,
+                too_late: self.counted_too_late,
+            },
+            (Some(memory), Counted::Elsewhere) => {
+                OutOfMemory::Elsewhere { directory: memory.directory(), kills: memory.oom_kills }
+            }
+            (None, _) | (_, Counted::Unknown) => OutOfMemory::Unknown,
+        }
+    }
+
+    /// The limit on memory, and what came closest to it.
+    pub fn ceiling(&self) -> Ceiling {
+        self.memory.as_ref().map(Memory::ceiling).unwrap_or_default()
+    }
+
+    /// The limit on processor time that the kernel ended the command for.
+    pub fn cpu_limit(&self) -> Option<CpuLimit> {
+        self.last_look.and_then(|look| look.cpu_limit)
+    }
+}
+
+/// Whether sexton forwarded a signal by which the command died.
+#[derive(Clone, Copy, Debug)]
+pub enum Forwarding {
+    /// It did not.
+    Never,
+    /// It did, but others were noted since.
+    Once,
+    /// Whose the last one was, and how long ago. It need not be the one that was deadly.
+    Last(Sender, Duration),
 }
 
 /// Who sent this. A sender like kill(1) is gone a moment later: to be asked at once.
@@ -195,18 +328,22 @@ mod tests {
 
     #[test]
     fn of_the_forwarded_signals_the_latest_are_noted_with_the_last_sender_of_each() {
-        let mut evidence = Evidence::new(&mut Opened::default());
+        let mut evidence = Evidence::new(0, &mut Opened::default());
         let signals: Vec<Signal> = Signal::all().take(NOTED + 1).collect();
-        let noted =
-            |evidence: &Evidence, signal| evidence.last_forwarded(signal).map(|(sender, _)| sender.received.pid);
+        let noted = |evidence: &Evidence, signal| match evidence.forwarding(signal) {
+            Forwarding::Last(sender, _) => Some(sender.received.pid),
+            Forwarding::Once => Some(0),
+            Forwarding::Never => None,
+        };
         for signal in &signals[..NOTED] {
             evidence.forwarded(Received::sent_by(1, *signal), false);
         }
         evidence.forwarded(Received::sent_by(2, signals[0]), false);
         evidence.forwarded(Received::sent_by(3, signals[NOTED]), false);
         assert_eq!(noted(&evidence, signals[0]), Some(2));
-        assert_eq!(noted(&evidence, signals[1]), None, "the oldest makes room");
+        assert_eq!(noted(&evidence, signals[1]), Some(0), "the oldest makes room, and is not forgotten");
         assert_eq!(noted(&evidence, signals[2]), Some(1));
         assert_eq!(noted(&evidence, signals[NOTED]), Some(3));
+        assert_eq!(noted(&evidence, Signal::new(64).unwrap()), None);
     }
 }

@@ -5,11 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use humantime::format_duration;
-use log::kv::Value;
 use log::{Level, log_enabled};
 
 use super::amounts::{Rounded, milliseconds};
-use super::died::{Command, Sender};
+use super::died::{Command, Sender, by};
 use super::evidence::Evidence;
 use crate::config::{Config, Orphans};
 use crate::report::{self, Facts, Name};
@@ -51,11 +50,7 @@ fn look(config: &Config, command: Command, evidence: &Evidence) {
     let told = NoStop { command, signal, sender, ago: now.saturating_sub(*then), config };
     let (name, setting) = (Name(command.name), Setting(signal, config.stop_signals));
     let facts = Facts::of("not_a_stop_signal").and("pid", command.pid).and_shown("command", &name);
-    let facts = facts
-        .and_shown("signal", &signal)
-        .and("sender_pid", sender.received.pid)
-        .and("sender_uid", sender.received.uid)
-        .and_if("sender_command", sender.process.as_ref().map(Value::from_display))
+    let facts = by(facts.and_shown("signal", &signal), Some(sender))
         .and("ended_after_ms", milliseconds(told.ago))
         .and("pre_stop_sleep_ms", milliseconds(config.pre_stop_sleep))
         .and_if("grace_period_ms", config.grace_period.map(milliseconds))

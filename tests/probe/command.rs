@@ -354,20 +354,37 @@ pub fn eaten_child(status: i32) -> i32 {
 
 /// `hoard COUNT`: makes so many dead children, reaps none, says `ready`, and stays.
 pub fn hoard(count: i32) -> i32 {
+    if let Err(status) = leave_unreaped(count) {
+        return status;
+    }
+    say!("ready {}", unsafe { libc::getpid() });
+    loop {
+        unsafe { libc::pause() };
+    }
+}
+
+/// `burn COUNT`: makes so many dead children, reaps none, and uses the processor for ever.
+pub fn burn(count: i32) -> i32 {
+    if let Err(status) = leave_unreaped(count) {
+        return status;
+    }
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+fn leave_unreaped(count: i32) -> Result<(), i32> {
     for _ in 0..count {
         match unsafe { libc::fork() } {
             0 => unsafe { libc::_exit(0) },
-            pid if pid < 0 => return 97,
+            pid if pid < 0 => return Err(97),
             pid => unsafe {
                 let mut info: libc::siginfo_t = std::mem::zeroed();
                 libc::waitid(libc::P_PID, pid as u32, &mut info, libc::WEXITED | libc::WNOWAIT);
             },
         }
     }
-    say!("ready {}", unsafe { libc::getpid() });
-    loop {
-        unsafe { libc::pause() };
-    }
+    Ok(())
 }
 
 /// `accept`: as a socket-activated server does, checks LISTEN_PID and takes one connection from

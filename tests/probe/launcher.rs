@@ -175,6 +175,7 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                 "core" => limit(libc::RLIMIT_CORE, number as u64),
                 "sigpending" => limit(libc::RLIMIT_SIGPENDING, number as u64),
                 "stack" => limit(libc::RLIMIT_STACK, number as u64),
+                "fsize" => limit(libc::RLIMIT_FSIZE, number as u64),
                 // The folder of a cgroup; 0 is whoever writes it.
                 "cgroup" => std::fs::write(format!("{value}/cgroup.procs"), "0").expect("joining a cgroup"),
                 "no-new-privs" => check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs"),
@@ -208,6 +209,13 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                         std::ptr::null(),
                     );
                     check(mounted, "mounting a file system that is read-only");
+                }
+                // `bind=FROM:TO`: what is to be seen at one place is to be seen at another.
+                "bind" => {
+                    let (from, to) = value.split_once(':').unwrap();
+                    let [from, to] = [from, to].map(|path| CString::new(path).unwrap());
+                    let (kind, data) = (std::ptr::null(), std::ptr::null());
+                    check(libc::mount(from.as_ptr(), to.as_ptr(), kind, libc::MS_BIND, data), "a bind mount");
                 }
                 "noexec" => {
                     let path = CString::new(value.as_str()).unwrap();

@@ -54,12 +54,13 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "eat" => command::eat(),
         "eaten-child" => command::eaten_child(command::number(rest, 0)),
         "hoard" => command::hoard(command::number(rest, 0)),
+        "burn" => command::burn(command::number(rest, 0)),
         "accept" => command::accept(),
         "calls" => command::calls(),
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader server storm starve flood sleepers bomb eat eaten-child hoard accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader server storm starve flood sleepers bomb eat eaten-child hoard burn accept calls setuid"
             );
             99
         }

@@ -30,6 +30,8 @@ pub enum Order {
     /// `hold=K:EDGE:MS:SIGNAL:NAME`: when the K-th call of this name begins (EDGE `enter`) or ends (`exit`),
     /// sends sexton the signal and holds whoever makes the call for a while. Reports `hold`.
     Hold { nth: u32, enter: bool, time: Duration, signal: i32, name: String },
+    /// `mourn=NAME`: when the first call of this name begins, holds who makes it until its child is dead.
+    Mourn(String),
 }
 
 impl Order {
@@ -51,6 +53,7 @@ impl Order {
                 signal: number(word()) as i32,
                 name: word().into(),
             },
+            "mourn" => Order::Mourn(value.into()),
             _ => return None,
         })
     }
@@ -190,7 +193,12 @@ impl Tracer {
             *nth += 1;
             let mut call_made = Call { name, nth: *nth, errno: None };
             self.begins(pid, call.name(), &mut call_made);
+            let is_mourning = |order: &Order| matches!(order, Order::Mourn(name) if *name == call_made.name);
+            let mourns = call_made.nth == 1 && self.orders.iter().any(is_mourning);
             self.tracees.get_mut(&pid).unwrap().call = Some(call_made);
+            if mourns {
+                self.mourn(pid);
+            }
         } else if let Some(call) = tracee.call.take() {
             match call.errno {
                 // It returns the end of the data, and when it fails the old one (brk(2), "NOTES").
@@ -221,6 +229,20 @@ impl Tracer {
         self.hold(call, true);
     }
 
+    /// Whoever else is followed goes on, its child among them.
+    fn mourn(&mut self, pid: Pid) {
+        while !has_dead_child(pid) {
+            let mut status = 0;
+            let other = unsafe { libc::waitpid(-1, &mut status, libc::__WALL | libc::WNOHANG) };
+            if other > 0 && libc::WIFSTOPPED(status) {
+                self.stopped(Pid::from_raw(other), libc::WSTOPSIG(status), status >> 16);
+            } else {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        self.report.push_str("mourn\n");
+    }
+
     fn hold(&mut self, call: &Call, is_enter: bool) {
         for order in &self.orders {
             if let Order::Hold { nth, enter, time, signal, name } = order
@@ -233,6 +255,14 @@ impl Tracer {
             }
         }
     }
+}
+
+fn has_dead_child(pid: Pid) -> bool {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let stat = |child: &str| std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+    children
+        .split_whitespace()
+        .any(|child| stat(child).rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z")))
 }
 
 /// nix's function of this name tells the kernel that its buffer has no room.

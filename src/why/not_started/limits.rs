@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::path::Shown;
 use crate::sys::{
-    Args, Cgroup, Environment, Opened, each_name, effective_uid, own_status, process_limit, read_text, stack_limit,
+    Args, Cgroup, Environment, each_name, effective_uid, own_status, process_limit, read_text, stack_limit,
 };
 
 /// Why clone(2) answers EAGAIN.
@@ -39,7 +39,7 @@ pub fn too_many_processes() -> String {
 
 /// The cgroup, our own or one above it, that has as many processes as it may have.
 fn cgroup_limit() -> Option<String> {
-    Cgroup::of_us("pids", &mut Opened::default())?.directories().find_map(|cgroup| {
+    Cgroup::of_us("pids")?.directories().find_map(|cgroup| {
         // `max` where there is no limit.
         let number = |file| read_text(cgroup.join(file))?.trim().parse::<u64>().ok();
         let (current, max) = (number("pids.current")?, number("pids.max")?);
