@@ -153,8 +153,8 @@ reproducible: ## Build this commit twice, in different folders, plain and for re
 demo: build ## Show a server in a container that loses no request while it is stopped
 	integration/demo/run '$(BINARY)'
 
-compare: build probe ## Compare sexton with tini, dumb-init and catatonit, where they are installed
-	integration/compare '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/probe)'
+compare: build probe ## Compare sexton with its peers (root); COMPARE='--write README.md' writes the table, --check looks
+	integration/compare '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/probe)' $(COMPARE)
 
 bench: build ## Measure sexton beside its peers (root); BENCH=--full; BENCH='--full --publish' writes the README
 	$(CARGO) build --release $(BENCH_PACKAGE)
