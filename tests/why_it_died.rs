@@ -18,7 +18,7 @@ mod harness;
 mod json;
 
 use cgroup::Cgroup;
-use harness::{BOTH, Folder, Place, Sexton, Status, pipe, wait_until};
+use harness::{BOTH, Folder, Place, Sexton, Status, pipe, probe_binary, sexton_binary, wait_until};
 use json::Json;
 
 const LIMIT: u64 = 24 << 20;
@@ -342,6 +342,28 @@ fn as_json_a_command_whose_name_is_no_text_or_has_no_end_is_still_json() {
             let (_, _, stderr) = Sexton::new(place).options(JSON).command([name]).finish();
             assert_eq!(events(&stderr, "command_not_started").len(), 1, "{stderr}");
             assert!(stderr.len() <= 4096);
+        }
+    }
+}
+
+#[test]
+fn as_json_a_reaped_orphan_is_an_event_with_its_pid_under_a_command_and_in_a_pause() {
+    for place in BOTH {
+        let (probe, sexton) = (probe_binary(), sexton_binary());
+        let with_command = Sexton::new(place).options(JSON).options(["-w"]);
+        let with_command = with_command.shell(&format!("({} exit 3 &); read x", probe.display()));
+        // A child that the shell leaves to what it becomes.
+        let script = format!("{} die 10 & exec {} -P -w --log-format json", probe.display(), sexton.display());
+        let pause = Sexton::new(place).binary("/bin/sh").options(["-c", &script]).bare();
+        for (mut run, end) in [(with_command, "exited with status 3"), (pause, "was killed by SIGUSR1")] {
+            let mut stderr = BufReader::new(run.stderr.take().unwrap());
+            let mut line = String::new();
+            stderr.read_line(&mut line).unwrap();
+            let told = events(&line, "orphan_reaped");
+            let [told] = &told[..] else { panic!("{place:?}: {line}") };
+            let Json::Number(pid) = told.get("pid") else { panic!("{line}") };
+            assert_eq!(told.get("message").text(), format!("reaped orphan {pid}: it {end}"), "{place:?}");
+            assert_eq!(told.get("level").text(), "warn");
         }
     }
 }

@@ -97,12 +97,7 @@ impl Hands<'_> {
     /// What a child's change means to the machine.
     pub fn see(&mut self, change: Change) -> Option<Event> {
         if change.pid != self.command.pid || self.ended.is_some() {
-            if self.config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
-                warn!(
-                    event = "orphan_reaped", pid = change.pid;
-                    "reaped orphan {}: it {}", change.pid, What(change.kind)
-                );
-            }
+            tell_reaped(self.config, change);
             return None;
         }
         match change.kind {
@@ -491,6 +486,13 @@ fn death_of(kind: ChangeKind) -> Option<Death> {
 
 fn by_sexton(signal: Signal) -> Received {
     Received::sent_by(own_pid(), signal)
+}
+
+/// Says that an orphan was reaped, if it was and that is asked for.
+pub(super) fn tell_reaped(config: &Config, change: Change) {
+    if config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
+        warn!(event = "orphan_reaped", pid = change.pid; "reaped orphan {}: it {}", change.pid, What(change.kind));
+    }
 }
 
 /// What happened to a process, as the end of a sentence.

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use log::{info, warn};
+use log::info;
 
-use super::hands::What;
+use super::hands::tell_reaped;
 use super::turn::{BATCH, POLL_INTERVAL};
 use super::{adopt_orphans, watch_parent};
 use crate::config::{Config, Orphans};
 use crate::signal::Signal;
 use crate::sys::{
-    ChangeKind, Inbox, Opened, Reaper, Reaping, close_all_but_log, leave_working_directory, none_in_namespace, own_pid,
+    Inbox, Opened, Reaper, Reaping, close_all_but_log, leave_working_directory, none_in_namespace, own_pid,
 };
 
 /// Reaps until SIGINT, SIGTERM or another stop signal comes, and then, unless orphans are to be left,
@@ -63,11 +63,7 @@ fn reap(config: &Config) -> Option<Reaping> {
     let mut reaper = Reaper::default();
     for _ in 0..BATCH {
         match reaper.look() {
-            Reaping::Change(change) => {
-                if config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
-                    warn!("reaped orphan {}: it {}", change.pid, What(change.kind));
-                }
-            }
+            Reaping::Change(change) => tell_reaped(config, change),
             end => return Some(end),
         }
     }
