@@ -99,6 +99,22 @@ fn beside_a_pid_1_that_is_no_sexton_only_a_file_tells() {
     assert_eq!(check_beside(&run, &["--drain-file", &file]), (1, draining, String::new()));
 }
 
+/// A folder that is read-only, or a command that removed the file.
+#[test]
+fn beside_pid_1_its_name_tells_the_shutdown_when_there_is_no_drain_file() {
+    let folder = Folder::new();
+    let file = folder.path("no/such/folder");
+    let mut run = Sexton::new(Place::Init)
+        .env("SEXTON_DRAIN_FILE", &file)
+        .env("SEXTON_PRE_STOP_SLEEP", "1h")
+        .probe(["record", "10", "7"]);
+    run.line();
+    assert_eq!(check_beside(&run, &["--drain-file", &file]).0, 0);
+    run.send(15);
+    let draining = (1, "draining: the shutdown has begun\n".into(), String::new());
+    wait_until("the drain", || check_beside(&run, &["--drain-file", &file]) == draining);
+}
+
 #[test]
 fn the_drain_file_of_the_environment_is_the_one_that_is_looked_at() {
     let folder = Folder::new();
@@ -159,6 +175,7 @@ fn a_hostile_or_slow_server_does_not_hold_it_beyond_its_time() {
         ("HTTP/1.1 200 OK and so on and on and on and on and on", 50, "no answer within 700ms"),
         ("SSH-2.0-x\r\n", 0, "does not speak HTTP"),
         ("\0\u{1}\u{2}garbage", 0, "does not speak HTTP"),
+        ("HTTP/1.1 503 \u{1b}[2J\rrunning\n", 0, ": 503 "),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -178,6 +195,8 @@ fn a_hostile_or_slow_server_does_not_hold_it_beyond_its_time() {
         let (status, line, _) = check(&["--live", TIMEOUT, &url]);
         assert_eq!(status, 1, "{line}");
         assert!(line.contains(seen), "{bytes:?}: {line}");
+        let text = line.strip_suffix('\n').unwrap();
+        assert!(!text.contains(char::is_control), "{bytes:?}: {text:?}");
         assert!(begun.elapsed() < at_most, "{bytes:?}");
         serving.join().unwrap();
     }

@@ -48,6 +48,15 @@ fn without_a_sleep_the_name_tells_that_the_command_was_told() {
 }
 
 #[test]
+fn the_command_cannot_change_the_name_of_pid_1() {
+    let script = "{ echo other >/proc/1/comm; } 2>/dev/null && echo done || echo refused; read line </proc/1/comm; \
+                  echo \"$line\"; exec sleep 600";
+    let mut run = Sexton::new(Place::Init).shell(script);
+    assert_eq!(run.line(), "refused");
+    assert_eq!(run.line(), "sexton");
+}
+
+#[test]
 fn an_ordinary_process_keeps_its_name() {
     let mut run = recorder(Place::Ordinary, &["--pre-stop-sleep", "50ms"], "10");
     let before = name_of(run.pid);
@@ -220,7 +229,7 @@ fn an_end_by_a_step_of_the_escalation_is_what_was_asked_for() {
         let mut run = Sexton::new(place)
             .env("SEXTON_ESCALATE", "100ms:USR1, 10s:QUIT")
             .options(["--grace-period", "30s"])
-            .shell("trap '' TERM; echo ready; while :; do sleep 0.02; done");
+            .shell("trap '' TERM; echo ready; exec sleep 600");
         assert_eq!(run.line(), "ready");
         run.send(15);
         let (status, _, stderr) = run.finish();

@@ -69,29 +69,32 @@ pub fn run(check: &Check) -> Seen {
     all
 }
 
-/// Whether a shutdown has begun, by PID 1's name and by the file that is there while one goes on.
+/// Whether a shutdown has begun, by PID 1's name and by the file that is there while one goes on: either of
+/// them tells it, for the file may be one that could not be made.
 fn shutdown(drain_file: Option<&CStr>) -> Seen {
     const DRAINING: &str = "draining: the shutdown has begun";
+    const RUNNING: &str = "running: no shutdown has begun";
+    let init = process(INIT);
+    if init.as_ref().is_some_and(|init| Phase::of(init.name()).is_some()) {
+        return Seen::of(false, DRAINING);
+    }
     if let Some(file) = drain_file {
         match exists(file) {
             Ok(true) => return Seen::of(false, format!("{DRAINING} ({} is there)", Printable(file.to_bytes()))),
-            Ok(false) => return Seen::of(true, "running: no shutdown has begun"),
+            Ok(false) => return Seen::of(true, RUNNING),
             Err(errno) => {
                 let file = Printable(file.to_bytes());
                 return Seen::of(false, format!("cannot see whether {file} is there: {}", in_a_sentence(errno)));
             }
         }
     }
-    let Some(init) = process(INIT) else {
+    let Some(init) = init else {
         return Seen::of(false, "cannot see whether a shutdown has begun: /proc does not show PID 1 to this user");
     };
     let name = init.name();
-    if Phase::of(name).is_some() {
-        return Seen::of(false, DRAINING);
-    }
     // Under a peer's name PID 1 has that name, and any name when it was given one.
     if USUAL_NAMES.contains(&name) || has_our_file(INIT) {
-        return Seen::of(true, "running: no shutdown has begun");
+        return Seen::of(true, RUNNING);
     }
     Seen::of(
         false,

@@ -31,7 +31,7 @@ Targets:
 Options:
       --check-timeout DURATION   How long all of it may take; default 2s [env: SEXTON_CHECK_TIMEOUT]
       --live                     Leave out the shutdown, for liveness probes: look at the targets alone
-      --drain-file PATH          Look at this file for the shutdown, not at PID 1 [env: SEXTON_DRAIN_FILE]
+      --drain-file PATH          Look at this file too, where sexton is not PID 1 [env: SEXTON_DRAIN_FILE]
   -h, --help                     Print this help
 
 Addresses only, no names; no TLS. In a Dockerfile:
