@@ -221,6 +221,39 @@ fn ten_thousand_orphans_are_stopped_and_reaped_in_one_go() {
     }
 }
 
+/// It is shown as `Z`, as a dead one is.
+#[test]
+fn a_process_whose_first_thread_has_ended_is_told_and_waited_for() {
+    for place in BOTH {
+        // A child of the orphan's, too.
+        let script =
+            "setsid sh -c 'PROBE headless server 200; true' & setsid PROBE headless server 200 & read x; exit 7";
+        let mut run = start(place, &[&STOP[..], &["-v"]].concat(), "sh", script);
+        for _ in 0..2 {
+            run.wait_for_line("ready");
+        }
+        drop(run.stdin.take());
+        for _ in 0..2 {
+            assert_eq!(run.wait_for_line("clean"), "clean 1", "{place:?}");
+        }
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(7), "{place:?}");
+        assert!(!stderr.contains("zombie"), "{place:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_process_whose_first_thread_has_ended_is_named_when_it_is_killed() {
+    for place in BOTH {
+        let options = ["--orphans", "stop", "--grace-period", "300ms"];
+        let mut run = start(place, &options, "sh", "setsid PROBE headless ignore 15 & read x; exit 7");
+        run.wait_for_line("ready");
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(7), "{place:?}");
+        assert!(stderr.contains("killed with SIGKILL, 1 process left (probe)"), "{place:?}: {stderr}");
+    }
+}
+
 /// A script whose own child becomes sexton by exec, with a child that stays in the script's session and process
 /// group: those are not sexton's. As `setup` has it they have numbers, or are shown as 0, or as PID 1's.
 #[track_caller]

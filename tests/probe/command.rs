@@ -274,6 +274,18 @@ fn execute(program: &[OsString]) -> i32 {
     95
 }
 
+/// `headless WORD...`: ends its first thread, and goes on in another one as `probe WORD...`.
+pub fn headless(rest: &[OsString]) -> i32 {
+    let rest = rest.to_vec();
+    std::thread::spawn(move || {
+        while !std::fs::read_to_string("/proc/self/stat").unwrap().contains(") Z ") {}
+        let status = crate::run(&rest);
+        unsafe { libc::_exit(status) };
+    });
+    unsafe { libc::syscall(libc::SYS_exit, 0) };
+    97
+}
+
 /// `server MS`: as a server does, cleans up for so long when SIGTERM or SIGINT comes, and says so:
 /// `clean N` with how often one came.
 pub fn server(clean_up: i32) -> i32 {

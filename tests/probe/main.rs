@@ -25,6 +25,11 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let args: Vec<OsString> = (1..argc as usize)
         .map(|index| OsString::from_vec(unsafe { CStr::from_ptr(*argv.add(index)) }.to_bytes().to_vec()))
         .collect();
+    run(&args)
+}
+
+/// Does what the words say.
+fn run(args: &[OsString]) -> i32 {
     let (word, rest) = match args.split_first() {
         Some((word, rest)) => (word.to_string_lossy().into_owned(), rest),
         None => (String::new(), &[][..]),
@@ -45,6 +50,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "leaves-session" => command::leaves_session(rest),
         "adopts" => command::adopts(rest),
         "no-reader" => command::no_reader(rest),
+        "headless" => command::headless(rest),
         "server" => command::server(command::number(rest, 0)),
         "storm" => storm::storm(rest),
         "starve" => storm::starve(),
@@ -60,7 +66,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader server storm starve flood sleepers bomb eat eaten-child hoard burn accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader headless server storm starve flood sleepers bomb eat eaten-child hoard burn accept calls setuid"
             );
             99
         }
