@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
 #[path = "why_it_died/causes.rs"]
 mod causes;
@@ -249,6 +250,147 @@ fn with_v_whoever_does_not_reap_its_children_is_named() {
         run.send(15);
         assert_eq!(run.finish().2, "", "silence without -v");
     }
+}
+
+/// As a debugger holds what it debugs: nobody else can reap it.
+#[test]
+fn a_command_that_is_dead_and_held_by_a_tracer_is_not_told_as_one_that_did_not_stop() {
+    for place in BOTH {
+        let mut run =
+            Sexton::new(place).options(["--grace-period", "300ms"]).options(JSON).probe(["held", "server", "0"]);
+        run.wait_for_line("ready");
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(137), "{place:?}");
+        // The tracer's end is the end of stderr.
+        drop(run.stdin.take());
+        let stderr = std::io::read_to_string(run.stderr.take().unwrap()).unwrap();
+        let (over, unkillable) = (&events(&stderr, "grace_period_over")[0], &events(&stderr, "unkillable")[0]);
+        for line in [over, unkillable] {
+            assert_eq!(line.get("tracer_command").text(), "probe", "{place:?}: {stderr}");
+            let (Json::Number(pid), Json::Number(tracer)) = (line.get("pid"), line.get("tracer_pid")) else {
+                panic!("{stderr}")
+            };
+            let held =
+                format!("pid {pid} (probe) is dead, but pid {tracer} (probe) traces it and has not let go of it");
+            let rest = line.get("message").text().strip_prefix(&held).unwrap_or_else(|| panic!("{place:?}: {stderr}"));
+            match line.get("event").text() {
+                "unkillable" => assert_eq!(rest, "; leaving it", "{stderr}"),
+                _ => assert!(
+                    rest.starts_with(" within 300ms of SIGTERM, 1 process left besides it (probe); SIGTERM came"),
+                    "{place:?}: {stderr}"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tracer_that_is_killed_as_an_orphan_lets_go_and_the_status_is_the_commands_own() {
+    for place in BOTH {
+        let options = ["--grace-period", "300ms", "--orphans", "stop"];
+        let mut run = Sexton::new(place).options(options).probe(["held", "record", "15", "7"]);
+        run.wait_for_line("ready");
+        run.send(15);
+        assert_eq!(run.status(), Status::Exited(7), "{place:?}");
+        let (_, stderr) = (run.stdin.take(), std::io::read_to_string(run.stderr.take().unwrap()).unwrap());
+        assert_has(
+            &stderr,
+            &["is dead, but pid ", " (probe) traces it and has not let go of it within 300ms of SIGTERM"],
+        );
+        assert_eq!(stderr.lines().count(), 1, "{place:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_tracer_outside_the_container_is_told_as_that() {
+    let mut run = Sexton::new(Place::Init).options(["--grace-period", "300ms"]).probe(["server", "0"]);
+    run.wait_for_line("ready");
+    let command = nix::unistd::Pid::from_raw(run.command_pid());
+    nix::sys::ptrace::seize(command, nix::sys::ptrace::Options::empty()).unwrap();
+    run.send(15);
+    let mut stderr = BufReader::new(run.stderr.take().unwrap());
+    let held = "(probe) is dead, but a process outside the container traces it and has not let go of it";
+    for end in [" within 300ms of SIGTERM; SIGTERM came", "; leaving it\n"] {
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert_has(&line, &[&format!("{held}{end}")]);
+    }
+    // The kernel does not let PID 1 end before everybody of its namespace is reaped.
+    let status = nix::sys::wait::waitpid(command, None);
+    assert_eq!(status, Ok(nix::sys::wait::WaitStatus::Exited(command, 0)));
+    assert_eq!(run.status(), Status::Exited(137));
+}
+
+#[test]
+fn with_v_a_zombie_is_told_of_whoever_has_to_reap_it_first() {
+    for place in BOTH {
+        // What is started in the background has no stdin else.
+        let script =
+            format!("exec 3<&0; {0} held exit 0 <&3 & exec {0} record 15 0", harness::probe_binary().display());
+        let mut run = Sexton::new(place).options(["-v", "--pre-stop-sleep", "200ms"]).shell(&script);
+        run.wait_for_line("ready");
+        wait_until("it is dead", || {
+            let is_dead = |pid| harness::proc_status(pid, "State").is_some_and(|state| state.starts_with('Z'));
+            harness::descendants(run.pid).into_iter().any(is_dead)
+        });
+        run.send(15);
+        let mut stderr = BufReader::new(run.stderr.take().unwrap());
+        let mut told = String::new();
+        while !told.contains("zombie") {
+            told.clear();
+            assert_ne!(stderr.read_line(&mut told).unwrap(), 0, "{place:?}: no zombies are told");
+        }
+        assert_has(&told, &["(probe) traces 1 zombie: it must wait() for what it traces\n"]);
+        drop(run.stdin.take());
+        assert_eq!(run.status(), Status::Exited(0), "{place:?}");
+    }
+}
+
+/// A stopped process, which goes on when this goes.
+struct GoesOn(i32);
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        harness::kill(self.0, libc::SIGCONT);
+    }
+}
+
+/// Of what an engine's exec started the parent is outside.
+#[test]
+fn with_v_a_zombie_whose_parent_is_outside_is_nobodys_in_the_container() {
+    harness::require_root("enters a namespace");
+    let options = ["-v", "--pre-stop-sleep", "200ms"];
+    let mut run = Sexton::new(Place::Init).options(options).options(JSON).probe(["record", "15", "0"]);
+    run.line();
+    let mut engine = harness::command("nsenter");
+    engine
+        .args(["-t", &run.pid.to_string(), "-p", "-m", "--"])
+        .arg(harness::probe_binary())
+        .args(["record", "10", "0"]);
+    let mut engine = engine.stdout(Stdio::piped()).spawn().expect("nsenter is missing: apt-get install util-linux");
+    BufReader::new(engine.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    let engine_pid = engine.id() as i32;
+    let executed = harness::children(engine_pid)[0];
+    harness::kill(engine_pid, libc::SIGSTOP);
+    let goes_on = GoesOn(engine_pid);
+    harness::kill(executed, libc::SIGKILL);
+    let is_dead = || harness::proc_status(executed, "State").is_some_and(|state| state.starts_with('Z'));
+    wait_until("it is dead", is_dead);
+    run.send(15);
+    let mut stderr = BufReader::new(run.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains(r#""event":"zombies""#) {
+        told.clear();
+        assert_ne!(stderr.read_line(&mut told).unwrap(), 0, "no zombies are told");
+    }
+    // The kernel does not let PID 1 end before everybody of its namespace is reaped.
+    drop(goes_on);
+    let _ = engine.wait();
+    let told = &events(&told, "zombies")[0];
+    let sentence = "a process outside the container leaves 1 zombie, which nobody in here can reap";
+    assert_eq!(told.get("message").text(), sentence);
+    assert_eq!(told.object().get("pid"), None);
+    assert_eq!(run.status(), Status::Exited(0));
 }
 
 /// Ends its stdin and waits; what it left is killed, so that the end of stderr comes.

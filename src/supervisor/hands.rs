@@ -20,7 +20,7 @@ use crate::sys::{
     own_pid, send, send_to_group, send_to_orphaned_group, set_own_name, signal_orphans,
 };
 use crate::why::amounts::{Count, Rounded, milliseconds};
-use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, Processes, Sender, Unkillable, by};
+use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, Processes, Sender, Tracer, Unkillable, by};
 use crate::why::evidence::{self, Evidence, Forwarding};
 use crate::why::left::{self, End};
 use crate::why::no_stop;
@@ -175,7 +175,8 @@ impl Hands<'_> {
     fn tell_zombies(&self) {
         if log_enabled!(Level::Info) {
             evidence::zombies(|zombies| {
-                info!(event = "zombies", pid = zombies.parent, zombies = zombies.count; "{zombies}");
+                let facts = Facts::of("zombies").and_if("pid", Some(zombies.keeper).filter(|pid| *pid != 0));
+                report::tell(Level::Info, format_args!("{zombies}"), &facts.and("zombies", zombies.count));
             });
         }
     }
@@ -378,7 +379,7 @@ impl Hands<'_> {
 
     fn kill(&mut self) {
         // Seen before anybody is killed, told only afterwards: a log that is slow delays nothing.
-        let survivors = evidence::alive_besides(self.command);
+        let survivors = evidence::survivors_besides(self.command);
         let waits = self.evidence.waits();
         self.evidence.killed();
         let refused = match self.ended {
@@ -405,28 +406,35 @@ impl Hands<'_> {
             survivors: survivors.as_ref(),
         };
         let name = Name(self.command.name);
-        let names = survivors.as_ref().filter(|survivors| survivors.count > 0).map(Processes::names);
+        let alive = survivors.map(|survivors| survivors.alive);
+        let names = alive.as_ref().filter(|alive| alive.count > 0).map(Processes::names);
+        let tracer = told.held().map(|held| held.tracer);
         let facts = Facts::of("grace_period_over").and("pid", self.command.pid).and_shown("command", &name);
         let facts = by(facts.and_shown("signal", &told.signal), sender.as_ref())
             .and("grace_period_ms", milliseconds(told.grace))
             .and("pre_stop_sleep_ms", milliseconds(self.config.pre_stop_sleep))
             .and_if("waited_ms", waits.map(|(_, waited)| milliseconds(waited)))
-            .and_if("survivors", survivors.map(|survivors| survivors.count))
+            .and_if("survivors", alive.map(|alive| alive.count))
             .and_if("survivor_names", names.as_ref().map(Value::from_display));
+        let facts = traced_by(facts, tracer.as_ref());
         report::end(Level::Warn, format_args!("{told}"), &facts);
     }
 
     fn tell_unkillable(&self) {
         let command = self.ended.is_none().then_some(self.command);
-        let processes = evidence::alive(command);
-        let told = Unkillable { command: self.command, processes: processes.as_ref() };
+        // Of orphans that are to be left nobody was sent SIGKILL.
+        let survivors = if self.killing { evidence::survivors(command) } else { evidence::command_alone(self.command) };
+        let told = Unkillable { command: self.command, survivors: survivors.as_ref() };
         let name = Name(self.command.name);
-        let states = processes.as_ref().map(Processes::states);
+        let alive = survivors.map(|survivors| survivors.alive);
+        let states = alive.as_ref().filter(|alive| alive.count > 0).map(Processes::states);
+        let tracer = survivors.and_then(|survivors| survivors.held).map(|held| held.tracer);
         let facts = Facts::of("unkillable").and("pid", self.command.pid).and_shown("command", &name);
         let facts = facts
             .and("exit_status", self.own_status())
-            .and_if("survivors", processes.map(|processes| processes.count))
+            .and_if("survivors", alive.map(|alive| alive.count))
             .and_if("survivor_names", states.as_ref().map(Value::from_display));
+        let facts = traced_by(facts, tracer.as_ref());
         report::end(Level::Error, format_args!("{told}"), &facts);
     }
 
@@ -473,6 +481,13 @@ impl Hands<'_> {
         }
         status
     }
+}
+
+/// And who traces what is dead.
+fn traced_by<'a>(facts: Facts<'a>, tracer: Option<&'a Tracer>) -> Facts<'a> {
+    let Some(tracer) = tracer else { return facts };
+    let name = tracer.process.as_ref().map(Value::from_display);
+    facts.and("tracer_pid", tracer.pid).and_if("tracer_command", name)
 }
 
 /// How a child that is reaped came to its end.

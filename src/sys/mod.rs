@@ -46,16 +46,14 @@ pub use left::{Descent, each_left, is_descendant, is_machine, pause_a_moment};
 pub use mark::{make_mark, remove_mark};
 pub use memory::Allocator;
 pub use mounts::mount_point;
-pub use orphans::{
-    GroupStop, Sent, each_living, each_zombie, kill_orphans, none_in_namespace, note_old_sessions, signal_orphans,
-};
+pub use orphans::{GroupStop, Sent, each_of_ours, kill_orphans, none_in_namespace, note_old_sessions, signal_orphans};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
-pub use proc::{NoProc, Process, process};
+pub use proc::{NoProc, Process, process, tracer};
 pub use process::{
     become_subreaper, monotonic_now, own_pid, own_status, process_limit, set_own_name, stack_limit, unix_time,
 };
-pub use reap::{Change, ChangeKind, Children, Death, Reaper, Reaping, Usage, children, is_dead};
+pub use reap::{Change, ChangeKind, Children, Death, Reaper, Reaping, Usage, can_be_reaped, children, is_dead};
 pub use signals::{
     Inbox, Inherited, SendError, die_by, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
 };

@@ -76,33 +76,13 @@ pub struct Sent {
 /// they appear faster than we look ([`NEWCOMERS`]) no pass would be the last.
 const PASSES: usize = 10;
 
-/// Shows each process that is ours to care for and alive to `visit`.
+/// Shows each process that is ours to care for to `visit`, alive or dead.
 ///
 /// # Errors
 ///
 /// Without a usable `/proc` hardly anybody is shown.
-pub fn each_living(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
-    let seen = Search::begin().pass(|process| {
-        if !process.is_zombie() {
-            visit(process);
-        }
-    });
-    seen.map(drop)
-}
-
-/// Shows each dead one that its parent does not reap to `visit`; those that we reap are left out.
-///
-/// # Errors
-///
-/// Without a usable `/proc` hardly anybody is shown.
-pub fn each_zombie(mut visit: impl FnMut(&Process)) -> Result<(), NoProc> {
-    let ours = own_pid();
-    let seen = Search::begin().pass(|process| {
-        if process.is_zombie() && process.parent != ours {
-            visit(process);
-        }
-    });
-    seen.map(drop)
+pub fn each_of_ours(visit: impl FnMut(&Process)) -> Result<(), NoProc> {
+    Search::begin().pass(visit).map(drop)
 }
 
 /// Whether there is none, not even a dead one that its parent did not reap. As PID 1 only:

@@ -160,6 +160,15 @@ fn a_living_thread(pid: i32) -> Option<Process> {
     living
 }
 
+/// The process that traces this one (ptrace(2)); 0 for none, and for one outside of our namespace.
+pub fn tracer(pid: i32) -> Option<i32> {
+    let mut room = [0; 512];
+    // In a name the kernel escapes the ends of lines.
+    let mut lines = read(format_args!("/proc/{pid}/status"), &mut room).ok()?.split(|byte| *byte == b'\n');
+    let value = lines.find_map(|line| line.strip_prefix(b"TracerPid:"))?;
+    std::str::from_utf8(value).ok()?.trim().parse().ok()
+}
+
 fn read_stat(path: fmt::Arguments<'_>) -> Result<Process, Errno> {
     parse_stat(read(path, &mut [0; 512])?).ok_or(Errno::EINVAL)
 }

@@ -228,12 +228,31 @@ pub fn children() -> Children {
     }
 }
 
-/// The first child with a change of these kinds (waitid(2)).
+/// Whether this child of ours is dead and not reaped yet.
+pub fn is_dead(pid: i32) -> bool {
+    matches!(look_at_one(pid), Ok(Some(_)))
+}
+
+/// Whether the kernel lets us reap this dead child of ours: not while another process traces it (ptrace(2)).
+pub fn can_be_reaped(pid: i32) -> bool {
+    look_at_one(pid) != Ok(None)
+}
+
+fn look_at_one(pid: i32) -> Result<Option<Change>, Errno> {
+    look_at(libc::P_PID, pid.cast_unsigned(), libc::WEXITED | libc::WNOWAIT)
+}
+
+/// The first child with a change of these kinds.
 fn look_at_all(kinds: i32) -> Result<Option<Change>, Errno> {
+    look_at(libc::P_ALL, 0, kinds)
+}
+
+/// waitid(2), without waiting.
+fn look_at(which: libc::idtype_t, id: libc::id_t, kinds: i32) -> Result<Option<Change>, Errno> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let flags = kinds | libc::WNOHANG | libc::__WALL;
     // SAFETY: `info` has the size of a siginfo_t.
-    Errno::result(unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) })?;
+    Errno::result(unsafe { libc::waitid(which, id, info.as_mut_ptr(), flags) })?;
     // SAFETY: it was zeroed, which is valid, and then written by the kernel.
     let info = unsafe { info.assume_init() };
     // SAFETY: the kernel filled in the fields of a SIGCHLD, or none and they are zero.
@@ -241,18 +260,6 @@ fn look_at_all(kinds: i32) -> Result<Option<Change>, Errno> {
     // SAFETY: as above.
     let status = unsafe { info.si_status() };
     Ok((pid != 0).then(|| Change::of(pid, kind_of(info.si_code, status))))
-}
-
-/// Whether this child of ours is dead and not reaped yet.
-pub fn is_dead(pid: i32) -> bool {
-    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
-    // SAFETY: `info` has the size of a siginfo_t.
-    let asked = unsafe { libc::waitid(libc::P_PID, pid.unsigned_abs(), info.as_mut_ptr(), flags) };
-    // SAFETY: it was zeroed, which is valid, and then written by the kernel.
-    let info = unsafe { info.assume_init() };
-    // SAFETY: the kernel filled in the fields of a SIGCHLD, or none and they are zero.
-    asked == 0 && unsafe { info.si_pid() } == pid
 }
 
 /// What `si_code` and `si_status` of a SIGCHLD say (sigaction(2)).

@@ -350,6 +350,72 @@ impl fmt::Display for Names<'_> {
     }
 }
 
+/// What is left of the command and of what it started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Survivors {
+    /// These live.
+    pub alive: Processes,
+    /// These do not, and cannot be reaped.
+    pub held: Option<Held>,
+}
+
+/// Dead processes that their parent, sexton, cannot reap: another process traces them (ptrace(2)), as a
+/// debugger does, and has to reap them before.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    /// One of them: the command, if it is one.
+    pub process: Process,
+    /// Who traces that one.
+    pub tracer: Tracer,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Held { process, tracer, .. } = self;
+        let pid = process.pid;
+        match self.count.saturating_sub(1) {
+            0 => write!(f, "pid {pid} ({process}) is dead, but {tracer} traces it and has not let go of it"),
+            more => write!(
+                f,
+                "pid {pid} ({process}) and {more} more are dead, but traced: {tracer} has not let go of the first"
+            ),
+        }
+    }
+}
+
+/// A process that traces another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracer {
+    /// Its pid; 0: it is outside of our PID namespace.
+    pub pid: i32,
+    /// The process, if it can be seen.
+    pub process: Option<Process>,
+}
+
+impl fmt::Display for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Somebody { pid: self.pid, process: self.process.as_ref() }.fmt(f)
+    }
+}
+
+/// A process by its pid and, if it can be seen, its name.
+struct Somebody<'a> {
+    pid: i32,
+    process: Option<&'a Process>,
+}
+
+impl fmt::Display for Somebody<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, self.process) {
+            (0, _) => f.write_str("a process outside the container"),
+            (pid, Some(process)) => write!(f, "pid {pid} ({process})"),
+            (pid, None) => write!(f, "pid {pid}"),
+        }
+    }
+}
+
 /// The grace period was used up.
 #[derive(Clone, Copy, Debug)]
 pub struct GraceOver<'a> {
@@ -368,29 +434,42 @@ pub struct GraceOver<'a> {
     /// How long it was held back, and how much time that left.
     pub slept: Option<(Duration, Duration)>,
     /// What was left besides the command; `None` when that cannot be seen.
-    pub survivors: Option<&'a Processes>,
+    pub survivors: Option<&'a Survivors>,
+}
+
+impl GraceOver<'_> {
+    /// The command, or whatever it left, if that is dead and held.
+    pub fn held(&self) -> Option<&Held> {
+        let survivors = self.survivors?;
+        let is_all = |held: &&Held| match self.command_is_gone {
+            true => survivors.alive.count == 0,
+            false => held.process.pid == self.command.pid,
+        };
+        survivors.held.as_ref().filter(is_all)
+    }
 }
 
 impl fmt::Display for GraceOver<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let GraceOver { command, signal, .. } = self;
-        if self.command_is_gone {
-            write!(f, "what {command} left")?;
-        } else {
-            command.fmt(f)?;
-        }
         let grace = format_duration(self.grace);
-        write!(f, " did not stop within {grace} of {signal}")?;
+        match self.held() {
+            Some(held) => held.fmt(f)?,
+            None if self.command_is_gone => write!(f, "what {command} left did not stop")?,
+            None => write!(f, "{command} did not stop")?,
+        }
+        write!(f, " within {grace} of {signal}")?;
         match self.refused {
+            _ if self.held().is_some() => {}
             None => f.write_str("; killed with SIGKILL")?,
             Some(errno) => {
                 let why = errno.desc();
                 write!(f, " and cannot be killed: {why}; if it changed its user, sexton needs CAP_KILL; leaving it")?;
             }
         }
-        if let Some(survivors) = self.survivors.filter(|survivors| survivors.count > 0) {
+        if let Some(alive) = self.survivors.map(|survivors| survivors.alive).filter(|alive| alive.count > 0) {
             let besides = if self.command_is_gone { "" } else { " besides it" };
-            write!(f, ", {} left{besides} ({})", Count::processes(survivors.count as u64), survivors.names())?;
+            write!(f, ", {} left{besides} ({})", Count::processes(alive.count as u64), alive.names())?;
         }
         if let Some(sender) = self.sender {
             write!(f, "; {signal} came from {sender}")?;
@@ -408,43 +487,56 @@ pub struct Unkillable<'a> {
     /// The command.
     pub command: Command,
     /// What is still there; `None` when that cannot be seen.
-    pub processes: Option<&'a Processes>,
+    pub survivors: Option<&'a Survivors>,
 }
 
 impl fmt::Display for Unkillable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let timeout = format_duration(KILL_TIMEOUT);
-        let Some(processes) = self.processes.filter(|processes| processes.count > 0) else {
-            return write!(f, "{} or what it started is still there {timeout} after SIGKILL; leaving it", self.command);
-        };
-        let is_are = if processes.count == 1 { "is" } else { "are" };
-        write!(f, "still there {timeout} after SIGKILL {is_are} {}", processes.states())?;
-        if processes.first().any(|process| process.state == b'D') {
-            f.write_str(": D is a wait that no signal ends, as for a disk, a network file system or a frozen cgroup")?;
+        let alive = self.survivors.map(|survivors| survivors.alive).filter(|alive| alive.count > 0);
+        let held = self.survivors.and_then(|survivors| survivors.held);
+        if let Some(alive) = &alive {
+            let is_are = if alive.count == 1 { "is" } else { "are" };
+            write!(f, "still there {timeout} after SIGKILL {is_are} {}", alive.states())?;
+            if alive.first().any(|process| process.state == b'D') {
+                f.write_str(
+                    ": D is a wait that no signal ends, as for a disk, a network file system or a frozen cgroup",
+                )?;
+            }
+        }
+        match held {
+            Some(held) if alive.is_some() => write!(f, "; {held}")?,
+            Some(held) => held.fmt(f)?,
+            None if alive.is_some() => {}
+            None => write!(f, "{} or what it started is still there {timeout} after SIGKILL", self.command)?,
         }
         f.write_str("; leaving it")
     }
 }
 
-/// Dead processes that their own parent does not reap.
+/// Dead processes that are not reaped by whom they are to be reaped by.
 #[derive(Clone, Copy, Debug)]
 pub struct Zombies {
-    /// The parent.
-    pub parent: i32,
-    /// The parent, if it can be seen.
+    /// Their parent, or who traces them and so has to reap them first; 0: it is outside of our PID namespace.
+    pub keeper: i32,
+    /// The same, if it can be seen.
     pub process: Option<Process>,
+    /// It traces them.
+    pub is_traced: bool,
     /// How many.
     pub count: usize,
 }
 
 impl fmt::Display for Zombies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pid {}", self.parent)?;
-        if let Some(process) = &self.process {
-            write!(f, " ({process})")?;
-        }
+        Somebody { pid: self.keeper, process: self.process.as_ref() }.fmt(f)?;
         let plural = if self.count == 1 { "" } else { "s" };
-        write!(f, " leaves {} zombie{plural}: it must wait() for its children", self.count)
+        write!(f, " {} {} zombie{plural}", if self.is_traced { "traces" } else { "leaves" }, self.count)?;
+        f.write_str(match (self.keeper, self.is_traced) {
+            (0, _) => ", which nobody in here can reap",
+            (_, true) => ": it must wait() for what it traces",
+            (_, false) => ": it must wait() for its children",
+        })
     }
 }
 
@@ -572,7 +664,7 @@ mod tests {
 
     #[test]
     fn a_grace_period_that_was_used_up_is_told_with_all_that_is_known() {
-        let mut left = Processes::default();
+        let mut left = Survivors::default();
         let told = GraceOver {
             command: COMMAND,
             command_is_gone: false,
@@ -587,31 +679,59 @@ mod tests {
         let origin = "; SIGTERM came from outside the container, was held back for 5s and left 20s to stop";
         assert_eq!(told.to_string(), format!("{beginning}{origin}"));
         assert_eq!(GraceOver { survivors: Some(&left), ..told }.to_string(), format!("{beginning}{origin}"));
-        left.add(&Process::imagined(8, b'S', "worker"));
+        left.alive.add(&Process::imagined(8, b'S', "worker"));
         let shown = format!("{beginning}, 1 process left besides it (worker){origin}");
         assert_eq!(GraceOver { survivors: Some(&left), ..told }.to_string(), shown);
         for pid in 9..13 {
-            left.add(&Process::imagined(pid, b'S', "sh"));
+            left.alive.add(&Process::imagined(pid, b'S', "sh"));
         }
-        let gone = GraceOver { command_is_gone: true, sender: None, slept: None, survivors: Some(&left), ..told };
+        let gone = GraceOver { command_is_gone: true, sender: None, slept: None, ..told };
+        let of_what_it_left = "what /app/server (pid 7) left did not stop within 25s of SIGTERM; killed with SIGKILL";
         assert_eq!(
-            gone.to_string(),
-            "what /app/server (pid 7) left did not stop within 25s of SIGTERM; killed with SIGKILL, 5 processes left \
-             (worker, sh, sh, sh, …)"
+            GraceOver { survivors: Some(&left), ..gone }.to_string(),
+            format!("{of_what_it_left}, 5 processes left (worker, sh, sh, sh, …)")
         );
+        // Whoever is dead was not killed; but not everybody is.
+        left.held = Some(held(8, 9, 1));
+        assert!(GraceOver { survivors: Some(&left), ..gone }.to_string().starts_with(of_what_it_left));
+        assert!(GraceOver { survivors: Some(&left), ..told }.to_string().starts_with(beginning));
+        let dead = " is dead, but pid 9 (gdb) traces it and has not let go of it within 25s of SIGTERM";
+        let none = Survivors { alive: Processes::default(), ..left };
+        assert_eq!(GraceOver { survivors: Some(&none), ..gone }.to_string(), format!("pid 8 (server){dead}"));
+        left.held = Some(held(7, 9, 1));
+        let shown = format!("pid 7 (server){dead}, 5 processes left besides it (worker, sh, sh, sh, …){origin}");
+        assert_eq!(GraceOver { survivors: Some(&left), ..told }.to_string(), shown);
+    }
+
+    fn held(pid: i32, tracer: i32, count: usize) -> Held {
+        let tracer = Tracer { pid: tracer, process: (tracer == 9).then(|| Process::imagined(9, b'S', "gdb")) };
+        Held { process: Process::imagined(pid, b'Z', "server"), tracer, count }
     }
 
     #[test]
     fn what_sigkill_cannot_end_is_named() {
-        let mut left = Processes::default();
-        let told = |left| Unkillable { command: COMMAND, processes: left }.to_string();
-        assert!(told(None).starts_with("/app/server (pid 7) or what it started is still there 2s after SIGKILL"));
-        left.add(&Process::imagined(7, b'D', "server"));
-        assert_eq!(
-            told(Some(&left)),
-            "still there 2s after SIGKILL is pid 7 (server, state D): D is a wait that no signal ends, as for a disk, \
-             a network file system or a frozen cgroup; leaving it"
-        );
+        let mut left = Survivors::default();
+        let told = |survivors: Option<&Survivors>| Unkillable { command: COMMAND, survivors }.to_string();
+        let unknown = "/app/server (pid 7) or what it started is still there 2s after SIGKILL; leaving it";
+        assert_eq!((told(None).as_str(), told(Some(&left)).as_str()), (unknown, unknown));
+        left.alive.add(&Process::imagined(7, b'D', "server"));
+        let alive = "still there 2s after SIGKILL is pid 7 (server, state D): D is a wait that no signal ends, as for a \
+                     disk, a network file system or a frozen cgroup";
+        assert_eq!(told(Some(&left)), format!("{alive}; leaving it"));
+        for (held, sentence) in [
+            (held(8, 9, 1), "pid 8 (server) is dead, but pid 9 (gdb) traces it and has not let go of it"),
+            (held(8, 10, 1), "pid 8 (server) is dead, but pid 10 traces it and has not let go of it"),
+            (
+                held(8, 0, 1),
+                "pid 8 (server) is dead, but a process outside the container traces it and has not let go of it",
+            ),
+            (held(8, 9, 3), "pid 8 (server) and 2 more are dead, but traced: pid 9 (gdb) has not let go of the first"),
+        ] {
+            left.held = Some(held);
+            assert_eq!(told(Some(&left)), format!("{alive}; {sentence}; leaving it"));
+            let none = Survivors { alive: Processes::default(), ..left };
+            assert_eq!(told(Some(&none)), format!("{sentence}; leaving it"));
+        }
     }
 
     #[test]
@@ -632,7 +752,21 @@ mod tests {
         assert_eq!(real_time(0, 0, libc::SI_QUEUE), "outside the container");
         assert_eq!(real_time(12, 0, libc::SI_USER), "pid 12 (uid 0)");
         let process = Some(Process::imagined(34, b'S', "worker"));
-        let zombies = Zombies { parent: 34, process, count: 12 };
-        assert_eq!(zombies.to_string(), "pid 34 (worker) leaves 12 zombies: it must wait() for its children");
+        let zombies = Zombies { keeper: 34, process, is_traced: false, count: 12 };
+        let outside = Zombies { keeper: 0, process: None, count: 1, ..zombies };
+        for (zombies, sentence) in [
+            (zombies, "pid 34 (worker) leaves 12 zombies: it must wait() for its children"),
+            (
+                Zombies { is_traced: true, ..zombies },
+                "pid 34 (worker) traces 12 zombies: it must wait() for what it traces",
+            ),
+            (outside, "a process outside the container leaves 1 zombie, which nobody in here can reap"),
+            (
+                Zombies { is_traced: true, ..outside },
+                "a process outside the container traces 1 zombie, which nobody in here can reap",
+            ),
+        ] {
+            assert_eq!(zombies.to_string(), sentence);
+        }
     }
 }

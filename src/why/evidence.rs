@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::died::{Command, OutOfMemory, Processes, Sender, Whose, Zombies};
+use super::died::{Command, Held, OutOfMemory, Processes, Sender, Survivors, Tracer, Whose, Zombies};
 use crate::signal::{Received, Signal, SignalSet};
 use crate::sys::{
-    Ceiling, CpuLimit, Death, Memory, NotSeen, Opened, each_living, each_zombie, is_dead, monotonic_now, process,
-    reached_cpu_limit,
+    Ceiling, CpuLimit, Death, Memory, NotSeen, Opened, can_be_reaped, each_of_ours, is_dead, monotonic_now, own_pid,
+    process, reached_cpu_limit, tracer,
 };
 
 /// So many forwarded signals are noted. Who dies by one dies at once, so the latest would do; a place
@@ -281,44 +281,84 @@ fn sender(received: Received) -> Sender {
     Sender { received, process: can_be_seen.then(|| process(received.pid)).flatten() }
 }
 
-/// What is alive besides the command; `None` without a usable `/proc`.
-pub fn alive_besides(command: Command) -> Option<Processes> {
-    let mut alive = Processes::default();
-    let seen = each_living(|process| {
-        if process.pid != command.pid {
-            alive.add(process);
-        }
-    });
-    seen.ok().map(|()| alive)
+/// What is left besides the command; `None` without a usable `/proc`.
+pub fn survivors_besides(command: Command) -> Option<Survivors> {
+    look(command.pid, Processes::default())
 }
 
-/// What is alive, the command first; `None` without a usable `/proc`.
-pub fn alive(command: Option<Command>) -> Option<Processes> {
+/// What is left, the command first if it is; `None` without a usable `/proc`.
+pub fn survivors(command: Option<Command>) -> Option<Survivors> {
     let mut alive = Processes::default();
     let first = command.and_then(|command| process(command.pid)).filter(|process| !process.is_zombie());
     if let Some(first) = first {
         alive.add(&first);
     }
-    let seen = each_living(|process| {
-        if first.is_none_or(|first| first.pid != process.pid) {
-            alive.add(process);
-        }
-    });
-    seen.ok().map(|()| alive)
+    look(command.map_or(0, |command| command.pid), alive)
 }
 
-/// Calls `tell` for each process, up to eight of them, that does not reap its children.
-pub fn zombies(mut tell: impl FnMut(Zombies)) {
-    let mut found = [(0, 0_usize); 8];
-    let _ = each_zombie(|zombie| {
-        let is_its = |(parent, count): &&mut (i32, usize)| *parent == zombie.parent || *count == 0;
-        if let Some((parent, count)) = found.iter_mut().find(is_its) {
-            *parent = zombie.parent;
-            *count += 1;
+/// The command, if it is left; `None` when it cannot be seen.
+pub fn command_alone(command: Command) -> Option<Survivors> {
+    let mut survivors = Survivors::default();
+    let process = process(command.pid)?;
+    if !process.is_zombie() {
+        survivors.alive.add(&process);
+    } else if !can_be_reaped(process.pid) {
+        survivors.held = Some(Held { process, tracer: Tracer::of(process.pid), count: 1 });
+    }
+    Some(survivors)
+}
+
+fn look(command: i32, mut alive: Processes) -> Option<Survivors> {
+    let mut held = None::<Held>;
+    let seen = each_of_ours(|process| {
+        if !process.is_zombie() {
+            if process.pid != command {
+                alive.add(process);
+            }
+        } else if process.parent == own_pid() && !can_be_reaped(process.pid) {
+            let count = held.map_or(0, |held| held.count) + 1;
+            held = match held {
+                Some(held) if process.pid != command => Some(Held { count, ..held }),
+                _ => Some(Held { process: *process, tracer: Tracer::of(process.pid), count }),
+            };
         }
     });
-    for (parent, count) in found.into_iter().filter(|(_, count)| *count > 0) {
-        tell(Zombies { parent, process: process(parent), count });
+    seen.ok().map(|()| Survivors { alive, held })
+}
+
+impl Tracer {
+    /// Of a process that is traced.
+    fn of(pid: i32) -> Tracer {
+        let pid = tracer(pid).unwrap_or(0);
+        Tracer { pid, process: process(pid) }
+    }
+}
+
+/// Calls `tell` for each process, up to eight of them, that does not reap those it is to reap.
+pub fn zombies(mut tell: impl FnMut(Zombies)) {
+    let mut found = [None::<Zombies>; 8];
+    let _ = each_of_ours(|zombie| {
+        if !zombie.is_zombie() {
+            return;
+        }
+        let is_ours = zombie.parent == own_pid();
+        // Those that nobody holds are reaped in a moment.
+        if is_ours && can_be_reaped(zombie.pid) {
+            return;
+        }
+        let tracer = tracer(zombie.pid).unwrap_or(0);
+        let is_traced = is_ours || tracer != 0;
+        let keeper = if is_traced { tracer } else { zombie.parent };
+        let is_its = |place: &&mut Option<Zombies>| {
+            place.is_none_or(|zombies| (zombies.keeper, zombies.is_traced) == (keeper, is_traced))
+        };
+        if let Some(place) = found.iter_mut().find(is_its) {
+            let count = place.map_or(0, |zombies| zombies.count) + 1;
+            *place = Some(Zombies { keeper, process: None, is_traced, count });
+        }
+    });
+    for zombies in found.into_iter().flatten() {
+        tell(Zombies { process: process(zombies.keeper), ..zombies });
     }
 }
 

@@ -274,6 +274,34 @@ fn execute(program: &[OsString]) -> i32 {
     95
 }
 
+/// `held WORD...`: goes on as `probe WORD...` once a child traces it, which ignores SIGTERM and, until its stdin
+/// ends, does not let go of it.
+pub fn held(rest: &[OsString]) -> i32 {
+    let own = unsafe { libc::getpid() };
+    let (mut ready, mut gone) = ([0; 2], [0; 1]);
+    unsafe {
+        libc::pipe(ready.as_mut_ptr());
+        // Where Yama lets a process be traced by its parents only.
+        libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY, 0, 0, 0);
+        if libc::fork() == 0 {
+            raw::set_ignored(libc::SIGTERM, true);
+            let nothing = std::ptr::null_mut::<libc::c_void>();
+            if libc::ptrace(libc::PTRACE_SEIZE, own, nothing, nothing) == 0 {
+                libc::write(ready[1], c"1".as_ptr().cast(), 1);
+            }
+            libc::close(ready[1]);
+            let _ = std::io::stdin().read(&mut gone);
+            libc::_exit(0);
+        }
+        libc::close(ready[1]);
+    }
+    if unsafe { libc::read(ready[0], gone.as_mut_ptr().cast(), 1) } != 1 {
+        say!("nobody can trace here");
+        return 97;
+    }
+    crate::run(rest)
+}
+
 /// `headless WORD...`: ends its first thread, and goes on in another one as `probe WORD...`.
 pub fn headless(rest: &[OsString]) -> i32 {
     let rest = rest.to_vec();

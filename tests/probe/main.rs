@@ -50,6 +50,7 @@ fn run(args: &[OsString]) -> i32 {
         "leaves-session" => command::leaves_session(rest),
         "adopts" => command::adopts(rest),
         "no-reader" => command::no_reader(rest),
+        "held" => command::held(rest),
         "headless" => command::headless(rest),
         "server" => command::server(command::number(rest, 0)),
         "storm" => storm::storm(rest),
@@ -66,7 +67,7 @@ fn run(args: &[OsString]) -> i32 {
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader headless server storm starve flood sleepers bomb eat eaten-child hoard burn accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader held headless server storm starve flood sleepers bomb eat eaten-child hoard burn accept calls setuid"
             );
             99
         }
