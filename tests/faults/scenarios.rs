@@ -135,6 +135,7 @@ pub fn scenarios(folder: &Folder) -> Vec<Scenario> {
     let ignores = "trap '' TERM; kill -TERM $PPID; echo sent; while :; do sleep 9; done";
     let leaves = "sleep 60 & sleep 60 & echo left; exit 3";
     let stubborn = "trap '' TERM; setsid sleep 60 & sleep 60 & echo left; exit 3";
+    let told = format!("sleep 60 & exec {probe} converse 3 15");
     let talk = [probe, "converse", "7", "10", "28", "64", "15"];
     vec![
         Scenario::new("a start", Init, "", &[probe, "state"]),
@@ -170,26 +171,16 @@ pub fn scenarios(folder: &Folder) -> Vec<Scenario> {
             "--dialect dumb-init",
             &["sh", "-c", "sleep 0.1; sleep 60 & exit 3"],
         ),
-        Scenario::new(
-            "somebody whom a stop leaves",
-            Init,
-            "",
-            &["sh", "-c", "sleep 60 & echo left; kill -TERM $PPID; wait"],
-        )
-        .setup(["setsid"])
-        .termination_log(""),
-        Scenario::new(
-            "a daemon",
-            Init,
-            "-v",
-            &["sh", "-c", "setsid sh -c 'echo left; exec sleep 60' & sleep 0.1; exit 0"],
-        )
-        .setup(["setsid"]),
+        Scenario::new("somebody whom a stop leaves", Init, "", &["sh", "-c", &told])
+            .setup(["setsid"])
+            .termination_log(""),
+        Scenario::new("somebody whom the end of the command leaves", Init, "-v", &[probe, "sleepers", "2"])
+            .setup(["setsid"]),
         Scenario::new(
             "a signal from inside that images stop with",
             Ordinary,
             "--grace-period 9s",
-            &["sh", "-c", "trap 'exit 3' QUIT; kill -QUIT $PPID; while :; do sleep 0.1; done"],
+            &[probe, "converse", "3", "3"],
         ),
         Scenario::new("a terminal", Ordinary, "", &["sh", "-c", "kill -TSTP $$; echo on; exit 3"]).terminal([0]),
         Scenario::new("a terminal that is handed on", Init, "--dialect dumb-init", &[probe, "state"]).terminal([0]),
