@@ -9,7 +9,7 @@ mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use harness::{BOTH, Folder, Place, Running, Sexton, Status, probe_binary, wait_until};
+use harness::{BOTH, Folder, Place, Running, Sexton, Status, probe_binary};
 use json::Json;
 
 const SLEEP: [&str; 2] = ["--pre-stop-sleep", "1s"];
@@ -244,22 +244,29 @@ fn nothing_is_said_of_a_signal_from_an_engines_exec() {
     assert_eq!((status, stderr.as_str()), (Status::Exited(7), ""));
 }
 
-/// The death of the parent, which sexton takes for this signal.
+/// As PID 1 the parent is outside as well, and its death comes as a signal from there.
 #[test]
 fn nothing_is_said_of_the_signal_that_stands_for_the_parents_death() {
-    let script = format!(
-        "{} -p INT --grace-period 20s -- {} record 2 7 & read x; exit 0",
-        harness::sexton_binary().display(),
-        probe_binary().display()
-    );
-    let mut run = Sexton::new(Place::Ordinary).binary("/bin/bash").options(["-c", &script]).bare();
-    run.wait_for_line("ready");
-    let stderr = run.stderr.take().unwrap();
-    drop(run.stdin.take());
-    run.wait_for_line("signal 2 ");
-    wait_until("all of it is gone", || harness::descendants(run.pid).is_empty());
-    let said = std::io::read_to_string(stderr).unwrap();
-    assert!(!said.contains("no stop signal"), "{said}");
+    harness::require_root("makes a namespace");
+    for namespace in ["", "unshare -fp --mount-proc "] {
+        let sexton = harness::sexton_binary();
+        let probe = probe_binary();
+        let script = format!(
+            "{namespace}{} -p INT --grace-period 20s -- {} record 2 7 & read x; kill -KILL $!",
+            sexton.display(),
+            probe.display()
+        );
+        // Without unshare bash itself is the parent, and its end is the death.
+        let script = if namespace.is_empty() { script.replace("kill -KILL $!", "exit 0") } else { script };
+        let mut run = Sexton::new(Place::Ordinary).binary("/bin/bash").options(["-c", &script]).bare();
+        run.wait_for_line("ready");
+        let stderr = run.stderr.take().unwrap();
+        drop(run.stdin.take());
+        run.wait_for_line("signal 2 ");
+        // It ends when sexton does, who has it as well.
+        let said = std::io::read_to_string(stderr).unwrap();
+        assert!(!said.contains("no stop signal"), "{said}");
+    }
 }
 
 #[test]

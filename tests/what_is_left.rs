@@ -312,6 +312,39 @@ fn nothing_is_said_of_what_an_engines_exec_put_there() {
     }
 }
 
+#[test]
+fn of_who_is_there_only_those_are_named_that_the_command_left() {
+    let mut run = start(Place::Init, &[], "PROBE server 20000; true");
+    run.wait_for_line("ready");
+    let mut stranger = beside(&run, "PROBE record 1 0; true");
+    run.send(libc::SIGTERM);
+    let (_, said) = end(run, &[]);
+    let told = "bash (pid N) is gone and leaves probe (pid N), which the kernel kills now; with --orphans stop it gets SIGTERM \
+                and may finish";
+    assert_eq!(sentence(&said), told);
+    stranger.wait().unwrap();
+}
+
+/// Its number is higher than the command's, for the numbers began anew in between.
+#[test]
+fn nothing_is_said_of_who_was_there_long_before_the_command_whatever_its_number() {
+    harness::require_root("sets the next pid");
+    // More than the second that a start may take.
+    let script = format!(
+        "echo 20000 >/proc/sys/kernel/ns_last_pid; PROBE record 1 0 & sleep 1.5; echo 100 >/proc/sys/kernel/ns_last_pid; \
+         exec {} -v -- PROBE server 0",
+        sexton_binary().display()
+    );
+    let mut run =
+        Sexton::new(Place::Init).setup(["setsid"]).binary("/bin/bash").options(["-c", &with_probe(&script)]).bare();
+    assert_eq!(run.wait_for_line("ready"), "ready 20001");
+    assert!(run.wait_for_line("ready").starts_with("ready 10"));
+    run.send(libc::SIGTERM);
+    let (status, said) = end(run, &[]);
+    assert_eq!(status, Status::Exited(0));
+    assert!(!said.contains("is gone"), "{said}");
+}
+
 /// Whether the command or an exec left it nobody knows: it is not said that the command did.
 #[test]
 fn of_an_orphan_that_an_exec_may_have_left_it_is_not_said_who_did() {
