@@ -21,6 +21,10 @@ use crate::sys::{
 /// So many are counted: whoever leaves more keeps no exit waiting.
 const COUNTED: usize = 100;
 
+/// Who lived by the command, as the end of its pipe does, ends with it, as soon as it has a processor. So
+/// whoever runs or is to run is given so many milliseconds to be gone.
+const MOMENTS: u32 = 10;
+
 /// Says who is left, if anybody is, now that the command is gone and orphans are to be left.
 ///
 /// With a stop signal it is a warning, else a part of the story. Nobody is looked for when it would not be told.
@@ -51,8 +55,10 @@ pub struct End {
 fn look(config: &Config, command: Command, evidence: &Evidence, end: End, stop: Option<Signal>) {
     let descent = Descent::of(command.pid, evidence.started(), config.new_session);
     let mut found = find(&descent, end.group_stop);
-    if found.processes.count > 0 {
-        // Who lived by the command, as the end of its pipe does, ends with it. What is told is who does not.
+    for _ in 0..MOMENTS {
+        if !found.are_running {
+            break;
+        }
         pause_a_moment();
         found = find(&descent, end.group_stop);
     }
@@ -88,10 +94,26 @@ struct Found {
     is_more: bool,
     /// All of them are known to be the command's.
     is_known: bool,
+    /// One of them is at work, or is to be.
+    are_running: bool,
     /// All of them got the stop signal together with the command.
     had_it: bool,
     /// There is somebody, and nobody can be seen.
     is_blind: bool,
+}
+
+impl Default for Found {
+    /// Nobody: what is to be said of all is true.
+    fn default() -> Found {
+        Found {
+            processes: Processes::default(),
+            is_more: false,
+            is_known: true,
+            are_running: false,
+            had_it: true,
+            is_blind: false,
+        }
+    }
 }
 
 impl Found {
@@ -102,30 +124,20 @@ impl Found {
 }
 
 fn find(descent: &Descent, group_stop: Option<GroupStop>) -> Found {
-    let mut found = Found {
-        processes: Processes::default(),
-        is_more: false,
-        is_known: true,
-        had_it: group_stop.is_some(),
-        is_blind: false,
-    };
+    let mut found = Found { had_it: group_stop.is_some(), ..Found::default() };
     let seen = each_left(descent, |process, is_known| {
         found.is_more = found.processes.count == COUNTED;
         if !found.is_more {
             found.processes.add(process);
             found.is_known &= is_known;
+            found.are_running |= process.state == b'R';
             found.had_it &= group_stop.is_some_and(|stop| stop.reached(process));
         }
         !found.is_more
     });
     if seen == Err(NoProc) {
-        found = Found {
-            processes: Processes::default(),
-            is_known: false,
-            had_it: false,
-            is_blind: children() == Children::Alive,
-            ..found
-        };
+        let is_blind = children() == Children::Alive;
+        found = Found { is_blind, are_running: is_blind, is_known: false, had_it: false, ..Found::default() };
     }
     found
 }
@@ -245,8 +257,7 @@ mod tests {
     const COMMAND: Command = Command { name: c"npm", pid: 7 };
 
     fn found(names: &[&str]) -> Found {
-        let mut found =
-            Found { processes: Processes::default(), is_more: false, is_known: true, had_it: false, is_blind: false };
+        let mut found = Found { had_it: false, ..Found::default() };
         for (pid, name) in (18..).zip(names) {
             found.processes.add(&Process::imagined(pid, b'S', name));
         }
