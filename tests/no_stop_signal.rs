@@ -244,6 +244,21 @@ fn nothing_is_said_of_a_signal_from_an_engines_exec() {
     assert_eq!((status, stderr.as_str()), (Status::Exited(7), ""));
 }
 
+/// Where the kernel has no room to note a sender (`ulimit -i 0`), a real-time signal from inside looks like one from
+/// outside: it is not said that it came from there.
+#[test]
+fn of_a_signal_without_a_name_it_is_not_said_that_it_came_from_outside() {
+    for place in BOTH {
+        let script = "trap 'exit 7' RTMIN+3; kill -37 $PPID; while :; do sleep 0.01; done";
+        let run = Sexton::new(place).setup(["sigpending=0"]).options(GRACE).command(["bash", "-c", script]);
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(7), "{place:?}");
+        let told =
+            " after SIGRTMIN+3 from outside the container, or from a sender whom the kernel had no room to note, and ";
+        assert!(sentence(&stderr).contains(told), "{place:?}: {stderr}");
+    }
+}
+
 /// As PID 1 the parent is outside as well, and its death comes as a signal from there.
 #[test]
 fn nothing_is_said_of_the_signal_that_stands_for_the_parents_death() {
