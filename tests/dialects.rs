@@ -62,14 +62,28 @@ fn listed() -> BTreeMap<(String, String), Difference> {
     rows
 }
 
+/// The cases that are not looked at: `make test-arm64` names those that show qemu-user, not sexton.
+fn left_out() -> BTreeSet<String> {
+    let named: BTreeSet<_> =
+        std::env::var("LEFT_OUT_CASES").iter().flat_map(|names| names.split_whitespace().map(str::to_owned)).collect();
+    let all = [cases::tini(), cases::dumb_init(), cases::catatonit(), cases::podman_init()];
+    let known: BTreeSet<_> = all.iter().flatten().map(|case| case.name.to_owned()).collect();
+    assert!(named.is_subset(&known), "LEFT_OUT_CASES: {:?}", named.difference(&known));
+    named
+}
+
 /// Looks at each case with the peer, with sexton under the name of the dialect, and with `--dialect`.
 fn compare(dialect: &str, peer: &str, cases: Vec<Case>) {
-    let listed = listed();
+    let (listed, left_out) = (listed(), left_out());
     let renamed = Renamed::as_name(dialect);
     let mut names = BTreeSet::new();
     let mut wrong = Vec::new();
     for Case { name, places, look } in cases {
         assert!(names.insert(name), "two cases of {dialect} are called {name}");
+        if left_out.contains(name) {
+            println!("{dialect}: {name} is left out");
+            continue;
+        }
         let mut difference = Difference::default();
         for place in places {
             let program = |binary: String, leading: &[&str]| Program {

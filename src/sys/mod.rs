@@ -31,6 +31,7 @@ mod socket;
 mod spawn;
 mod systemd;
 mod terminal;
+mod unshared;
 
 pub use append::Appended;
 pub use cgroup::{Ceiling, Cgroup, Memory, NotSeen};

@@ -33,6 +33,8 @@ pub struct Process {
     pub(super) is_kernel: bool,
     /// It is about to be a zombie: it exits, or has been sent what kills it.
     pub(super) is_ending: bool,
+    /// It has executed a file since it was forked.
+    pub(super) was_executed: bool,
     name: [u8; 16],
     /// When it started: hundredths of a second since boot.
     pub(super) start: u64,
@@ -73,6 +75,9 @@ const EXITING: u64 = 0x0000_0004;
 /// SIGKILL in the set of signals of `/proc/PID/stat`: any signal that is going to kill a process is told to
 /// its threads as this one (`complete_signal` of kernel/signal.c).
 const KILLED: u64 = 1 << (libc::SIGKILL - 1);
+
+/// `PF_FORKNOEXEC` in the same place.
+const FORKED_ONLY: u64 = 0x40;
 
 /// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
 const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
@@ -217,8 +222,9 @@ pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     };
     let flags = skip(2);
     let (threads, start, pending) = (skip(10), skip(1), skip(8));
-    let (is_kernel, is_ending) = (flags & KERNEL_THREAD != 0, flags & EXITING != 0 || pending & KILLED != 0);
-    Some(Process { pid, parent, group, session, state, threads, is_kernel, is_ending, name, start })
+    let (is_kernel, was_executed) = (flags & KERNEL_THREAD != 0, flags & FORKED_ONLY == 0);
+    let is_ending = flags & EXITING != 0 || pending & KILLED != 0;
+    Some(Process { pid, parent, group, session, state, threads, is_kernel, is_ending, was_executed, name, start })
 }
 
 #[cfg(test)]

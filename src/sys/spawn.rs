@@ -17,6 +17,7 @@ use super::reap::wait_for_exit;
 use super::signals::{Inherited, swallow_terminal_stops};
 use super::systemd::NamingCommand;
 use super::terminal::Terminal;
+use super::unshared::{take_name, wait_for_exec};
 
 /// What to start, and how.
 #[derive(Debug)]
@@ -82,6 +83,10 @@ pub enum Failure {
     },
 }
 
+/// What the child could not do ([`Failure::Prepare`]).
+pub(super) const NO_GROUP: &str = "make it a process group of its own";
+pub(super) const NO_SIGNAL_STATE: &str = "give it the signal state that sexton was started with";
+
 /// The command that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Started {
@@ -110,6 +115,8 @@ struct Attempt<'a> {
     launch: &'a Launch<'a>,
     environment: &'a NamingCommand,
     sexton: i32,
+    /// Set by the child's first step: where it is not, the child has memory of its own.
+    shares_memory: Cell<bool>,
     failure: Cell<Option<Failure>>,
     missed: Cell<Missed>,
 }
@@ -122,23 +129,32 @@ struct Attempt<'a> {
 // Not a part of its caller, whose stack would hold the child's for good.
 #[inline(never)]
 pub fn spawn(launch: &Launch<'_>) -> Result<Started, Failure> {
+    spawn_as(launch, libc::CLONE_VM | libc::CLONE_VFORK)
+}
+
+/// `sharing` is for clone(2).
+#[inline(always)]
+fn spawn_as(launch: &Launch<'_>, sharing: c_int) -> Result<Started, Failure> {
     let environment = NamingCommand::new(launch.environment);
     let attempt = Attempt {
         launch,
         environment: &environment,
         sexton: own_pid(),
+        shares_memory: Cell::new(false),
         failure: Cell::new(None),
         missed: Cell::new(Missed::default()),
     };
     // A part of our own, so that there is nothing to allocate. Stacks grow downwards.
     let mut stack = MaybeUninit::<Stack>::uninit();
     let top = stack.as_mut_ptr().wrapping_add(1).cast::<c_void>();
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let argument = (&raw const attempt).cast_mut().cast::<c_void>();
     // SAFETY: while the child runs in our memory we are suspended, so `attempt` and its stack are
     // there; it makes system calls and stores what came of them, and neither allocates, panics nor returns.
-    let pid = Errno::result(unsafe { libc::clone(child, top, flags, argument) }).map_err(Failure::Fork)?;
-    match attempt.failure.get() {
+    // In memory of its own it has copies of both.
+    let pid = Errno::result(unsafe { libc::clone(child, top, sharing | libc::SIGCHLD, argument) });
+    let pid = pid.map_err(Failure::Fork)?;
+    let failure = if attempt.shares_memory.get() { attempt.failure.get() } else { wait_for_exec(pid) };
+    match failure {
         None => Ok(Started { pid, missed: attempt.missed.get() }),
         Some(failure) => {
             wait_for_exit(pid);
@@ -151,7 +167,10 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Started, Failure> {
 extern "C" fn child(argument: *mut c_void) -> c_int {
     // SAFETY: `spawn` gives us its `Attempt`, and does not go on before we are gone.
     let attempt = unsafe { &*argument.cast::<Attempt<'_>>() };
-    attempt.failure.set(Some(become_command(attempt)));
+    attempt.shares_memory.set(true);
+    let failure = become_command(attempt);
+    attempt.failure.set(Some(failure));
+    take_name(failure);
     if attempt.launch.new_session {
         give_up_terminal();
     }
@@ -166,7 +185,7 @@ fn become_command(attempt: &Attempt<'_>) -> Failure {
     // SAFETY: takes nothing.
     let own_pid = || unsafe { libc::getpid() };
     if let Err(errno) = lead(launch, missed) {
-        return Failure::Prepare { errno, what: "make it a process group of its own" };
+        return Failure::Prepare { errno, what: NO_GROUP };
     }
     if let Some(terminal) = launch.terminal {
         // SAFETY: takes integers. SIGTTOU is still blocked, so we are not stopped by it.
@@ -191,7 +210,7 @@ fn become_command(attempt: &Attempt<'_>) -> Failure {
     let at_terminal = launch.terminal.is_some() || launch.new_session || !launch.own_group;
     let swallowed = if at_terminal { swallow_terminal_stops() } else { Ok(()) };
     if let Err(errno) = swallowed.and_then(|()| launch.inherited.restore()) {
-        return Failure::Prepare { errno, what: "give it the signal state that sexton was started with" };
+        return Failure::Prepare { errno, what: NO_SIGNAL_STATE };
     }
     let (errno, candidate) = exec(launch.candidates, launch.args, environment.as_ptr());
     Failure::Exec { errno, candidate }
@@ -266,4 +285,61 @@ fn join<'a>(parts: [&[u8]; 3], room: &'a mut [u8]) -> Option<&'a CStr> {
         length += 1;
     }
     CStr::from_bytes_with_nul(room.get(..length)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Starts `name`, with these arguments, in the one way and the other: what came of it, and the status of
+    /// what runs.
+    fn tried(name: &CStr, path: &[u8], args: &[&str]) -> [Result<i32, Failure>; 2] {
+        let launch = Launch {
+            candidates: Candidates { name, path },
+            args: Args::from_strings(args.iter().copied()),
+            environment: Environment::from_strings(["A=1"]),
+            inherited: Inherited::take_over(),
+            own_group: true,
+            terminal: None,
+            new_session: false,
+            die_with_sexton: true,
+        };
+        [libc::CLONE_VM | libc::CLONE_VFORK, 0].map(|sharing| {
+            let pid = spawn_as(&launch, sharing)?.pid;
+            let mut status = 0;
+            // SAFETY: the status is an int.
+            assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+            Ok(status)
+        })
+    }
+
+    /// As under qemu-user and valgrind.
+    #[test]
+    fn in_memory_of_its_own_the_child_says_just_as_well_what_came_of_its_exec() {
+        let refused = |errno, candidate| [Err(Failure::Exec { errno, candidate }); 2];
+        assert_eq!(tried(c"/no/such", b"", &["x"]), refused(Errno::ENOENT, 0));
+        assert_eq!(tried(c"version", b"/no/such:/bin:/proc:/usr", &["x"]), refused(Errno::EACCES, 2));
+        assert_eq!(tried(c"/proc/self/mem", b"", &["x"]), refused(Errno::EACCES, 0));
+        let status = |status: i32| [Ok(status << 8); 2];
+        assert_eq!(tried(c"sh", b"/no/such:/bin", &["sh", "-c", "exit 7"]), status(7));
+        // What the command says counts for nothing: it was executed.
+        assert_eq!(tried(c"/bin/sh", b"", &["exec 2 0", "-c", "exit 127"]), status(127));
+    }
+
+    /// Nothing is known then that was not before.
+    #[test]
+    fn a_child_in_memory_of_its_own_that_was_killed_before_its_exec_is_one_that_was_started() {
+        // SAFETY: the child sleeps until it is killed.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            loop {
+                // SAFETY: takes nothing.
+                unsafe { libc::pause() };
+            }
+        }
+        // SAFETY: takes integers; it is our child.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        assert_eq!(wait_for_exec(pid), None);
+        wait_for_exit(pid);
+    }
 }
