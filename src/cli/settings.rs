@@ -257,8 +257,9 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Switch,
         heading: PROCESSES,
         help: "Have the kernel kill the command if sexton itself is killed",
-        more: "As PID 1 it does so anyway, with all that is in the container. A command that changes\n\
-               its user undoes it.",
+        more: "As PID 1 it does so anyway, with all that is in the container. Elsewhere it is the\n\
+               command alone, not what it has started; and a command that changes its user\n\
+               undoes it.",
         apply: |config, values| {
             config.die_with_sexton = one(values, switch)?;
             Ok(())
