@@ -51,6 +51,27 @@ fn derive(base: &str, instructions: &str) -> String {
     image
 }
 
+/// An image of these files and nothing else, built by this Dockerfile.
+pub fn made_of(files: &[(&str, PathBuf)], dockerfile: &str) -> String {
+    require_engine();
+    let _lock = lock();
+    let read = |path: &PathBuf| fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut contents: Vec<Vec<u8>> = files.iter().map(|(_, path)| read(path)).collect();
+    contents.push(dockerfile.into());
+    let hash = hash_of(&contents);
+    let image = format!("{REPOSITORY}:{hash}");
+    if !exists(&image) {
+        let folder = Path::new(CONTEXT).join(&hash);
+        fs::create_dir_all(&folder).unwrap();
+        for (name, path) in files {
+            fs::copy(path, folder.join(name)).unwrap();
+        }
+        fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+        docker_build(&image, &folder.join("Dockerfile"), &folder);
+    }
+    image
+}
+
 /// These images as a file, for engines that take one in from there.
 pub fn archive(images: &[String]) -> PathBuf {
     let _lock = lock();
@@ -140,8 +161,13 @@ pub fn sexton() -> PathBuf {
     std::env::var_os("TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_sexton").into(), PathBuf::from)
 }
 
-/// The tests' own command. Cargo builds no example for a single test, so this asks it to.
+/// The tests' own command.
 pub fn probe() -> PathBuf {
+    example("probe")
+}
+
+/// One of examples/. Cargo builds none for a single test, so this asks it to.
+pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     // PROFILE/deps/TEST
     let folder = test.ancestors().nth(2).unwrap();
@@ -151,14 +177,14 @@ pub fn probe() -> PathBuf {
             Some(profile) => profile,
         };
         let mut command = super::command(cargo);
-        command.args(["build", "--quiet", "--example=probe", "--profile", profile]);
+        command.args(["build", "--quiet", "--example", name, "--profile", profile]);
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
         let built = finish(command).unwrap_or_else(|why| panic!("{why}"));
         built.succeeded();
     }
-    let probe = folder.join("examples/probe");
-    assert!(probe.exists(), "{} is missing: run `cargo build --example probe` first", probe.display());
-    probe
+    let example = folder.join("examples").join(name);
+    assert!(example.exists(), "{} is missing: run `cargo build --example {name}` first", example.display());
+    example
 }
 
 /// A busybox of this machine. That it is static shows when the build runs it.

@@ -38,6 +38,15 @@ pub use terminal::Terminal;
 /// machine may be busy with other tests; whoever waits so long has found a hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits until this holds; looks again every ten milliseconds, for what has no event to wait for.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "did not come within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// A container to be started from the test image, with sexton as its PID 1.
 pub struct Plan {
     name: Name,
@@ -61,6 +70,12 @@ impl Plan {
     pub fn with<S: Into<String>>(mut self, options: impl IntoIterator<Item = S>) -> Plan {
         self.options.extend(options.into_iter().map(Into::into));
         self
+    }
+
+    /// In this network, with this address, and not alone.
+    pub fn on_network(mut self, network: &str, address: &str) -> Plan {
+        self.options.retain(|option| option != "--network=none");
+        self.with([format!("--network={network}"), format!("--ip={address}")])
     }
 
     /// A variable of the container.
