@@ -100,7 +100,7 @@ mutants: probe ## Change the source in every way that cargo-mutants knows; no ch
 	$(MUTANTS) -f 'src/cli/*.rs' -C=--lib -- cli::
 	$(MUTANTS) -f src/sys/signals.rs -C=--lib $(MUTANTS_SIGNALS:%=-C=--test=%)
 
-FUZZ_TARGETS := command_line durations signal_names executables kernel_files
+FUZZ_TARGETS := command_line durations signal_names executables kernel_files check
 FUZZ_SECONDS ?= 600
 
 # The sanitizer is there in a stable toolchain too, but wants to be asked for by name. Leaks are counted
@@ -157,7 +157,8 @@ reproducible: ## Build this commit twice, in different folders, plain and for re
 	  target/release/sexton $(DIST:%=dist/sexton-%-linux)
 
 demo: build ## Show a server in a container that loses no request while it is stopped
-	integration/demo/run '$(BINARY)'
+	$(CARGO) build --example server
+	integration/demo/run '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/server)'
 
 compare: build probe ## Compare sexton with its peers (root); COMPARE='--write README.md' writes the table, --check looks
 	integration/compare '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/probe)' $(COMPARE)

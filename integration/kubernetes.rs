@@ -12,6 +12,7 @@ mod grpc;
 mod service;
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use cri::{Container, Node, PidNamespace};
@@ -149,6 +150,52 @@ fn a_probe_that_timed_out_leaves_no_zombie() {
     });
 }
 
+#[test]
+fn a_readiness_probe_turns_false_during_the_pre_stop_sleep_and_a_liveness_probe_stays_true() {
+    let node = Node::new();
+    for (name, pids) in [("alone", PidNamespace::Container), ("shared", PidNamespace::Pod)] {
+        let pod = node.run_pod(pids);
+        let mut plan = pod.container(name).env("SEXTON_PRE_STOP_SLEEP", "1h");
+        if matches!(pids, PidNamespace::Pod) {
+            // PID 1 is the sandbox's sexton, which knows nothing of this container's shutdown.
+            plan = plan.env("SEXTON_DRAIN_FILE", "/drain");
+        }
+        let mut container = plan.start(&RECORD);
+        container.wait_for_line("ready");
+        let readiness = || container.exec(LIMIT, &["/sexton", "--check"]).unwrap();
+        let liveness = || container.exec(LIMIT, &["/sexton", "--check", "--live"]).unwrap();
+        assert_eq!(readiness(), (0, "running: no shutdown has begun\n".into()));
+        assert_eq!(liveness(), (0, "running\n".into()));
+        if matches!(pids, PidNamespace::Pod) {
+            let (status, line) = container.exec(LIMIT, &["env", "-i", "/sexton", "--check"]).unwrap();
+            assert!(status == 1 && line.contains("PID 1 is sexton: pause, not"), "{line}");
+        }
+        thread::scope(|scope| {
+            let stop = container.stopping(LIMIT);
+            let stopping = scope.spawn(stop);
+            // As a kubelet does, one probe after the other.
+            let begin = Instant::now();
+            while readiness().0 == 0 {
+                assert!(begin.elapsed() < SLACK, "the probe is still well");
+                thread::sleep(Duration::from_millis(100));
+            }
+            println!("a probe turned false {:.1?} after the stop began", begin.elapsed());
+            let (status, line) = readiness();
+            assert!(status == 1 && line.starts_with("draining: the shutdown has begun"), "{line}");
+            assert_eq!(liveness(), (0, "running\n".into()));
+            assert!(!container.log().contains("signal 15 "), "the command serves on: {}", container.log());
+            // A second stop signal ends the sleep.
+            let pid =
+                container.exec(LIMIT, &["sh", "-c", "pidof sexton | tr ' ' '\\n' | sort -n | tail -n 1"]).unwrap().1;
+            assert_eq!(container.exec(LIMIT, &["kill", pid.trim()]).unwrap().0, 0);
+            stopping.join().unwrap();
+        });
+        assert_eq!(container.end().status, 7);
+        pod.stop();
+        pod.remove();
+    }
+}
+
 // Memory
 
 #[test]
@@ -206,7 +253,7 @@ fn in_a_shared_pid_namespace_the_sandbox_reaps_the_orphans_of_all_containers() {
         container.wait_for_line("left");
     }
     wait_for(&with_sexton, "the sandbox's sexton, the container's, and the two commands are left", |all| {
-        names(all) == ["sexton", "sexton", "sleep", "sleep"] && all[0].pid == 1 && all[0].name == "sexton"
+        names(all) == ["sexton", "sexton: pause", "sleep", "sleep"] && all[0].pid == 1 && all[0].name == "sexton: pause"
     });
 }
 

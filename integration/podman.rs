@@ -141,7 +141,7 @@ const INFRAS: [&[&str]; 3] = [&["--infra-command=/sexton -P"], &["--infra-comman
 #[test]
 fn in_a_pod_with_a_shared_pid_namespace_the_orphans_of_all_containers_are_reaped() {
     let podman = Podman::new();
-    for (infra, name) in INFRAS.iter().zip(["sexton", "catatonit", "catatonit"]) {
+    for (infra, name) in INFRAS.iter().zip(["sexton: pause", "sexton: pause", "catatonit"]) {
         podman.create_pod(infra, "pid");
         let leave = ["sh", "-c", "/probe orphans 5 100; exec sleep 1000"];
         podman.start("with-sexton", &["--pod=pod"], &leave).wait_for("left");

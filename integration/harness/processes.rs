@@ -21,8 +21,10 @@ pub struct Process {
 pub fn wait_for(list: impl Fn() -> String, what: &str, is_so: impl Fn(&[Process]) -> bool) {
     let parse = |line: &str| {
         let mut words = line.split_whitespace();
-        let (pid, state, name) = (words.next()?, words.next()?, words.next()?);
-        Some(Process { pid: pid.parse().ok()?, state: state.chars().next()?, name: name.to_owned() })
+        let (pid, state) = (words.next()?, words.next()?);
+        // A name may have blanks in it.
+        let name = words.collect::<Vec<_>>().join(" ");
+        Some(Process { pid: pid.parse().ok()?, state: state.chars().next()?, name })
     };
     let deadline = Instant::now() + PATIENCE;
     loop {

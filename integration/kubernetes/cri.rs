@@ -231,10 +231,18 @@ impl Container<'_> {
 
     /// StopContainer, which returns when the container has ended; how long that took.
     pub fn stop(&self, timeout: Duration) -> Duration {
-        let begin = Instant::now();
-        let message = Message::default().text(1, &self.id).number(2, timeout.as_secs() as i64);
-        self.node.call("StopContainer", message);
-        begin.elapsed()
+        self.stopping(timeout)()
+    }
+
+    /// The same, for another thread to do.
+    pub fn stopping(&self, timeout: Duration) -> impl FnOnce() -> Duration + Send + use<'_> {
+        let (node, id) = (self.node, self.id.clone());
+        move || {
+            let begin = Instant::now();
+            let message = Message::default().text(1, &id).number(2, timeout.as_secs() as i64);
+            node.call("StopContainer", message);
+            begin.elapsed()
+        }
     }
 
     /// Waits for the end as the kubelet does, which asks again and again.

@@ -27,17 +27,17 @@ pub struct Service {
 
 impl Service {
     /// Stops a pod as the kubelet does, with this `terminationGracePeriodSeconds`, while requests
-    /// come in. Its container is the server of the demo, which takes no request after SIGTERM and
+    /// come in. Its container is a server that takes no request after SIGTERM and
     /// then cleans up for a second.
     pub fn stop_a_pod(env: &[(&str, &str)], limit: Duration) -> Service {
         let node = Node::new();
-        let server = include_str!("../demo/server");
+        let server = include_str!("server");
         let server = node.file("server", server);
         let page = node.file("index.html", "hello\n");
         let pod = node.run_pod(PidNamespace::Container);
-        let plan = pod.container("server").mount(&server, "/demo/server").mount(&page, "/demo/www/index.html");
+        let plan = pod.container("server").mount(&server, "/service/server").mount(&page, "/service/www/index.html");
         let plan = env.iter().fold(plan, |plan, (name, value)| plan.env(name, value));
-        let container = plan.start(&["sh", "/demo/server", ADDRESS]);
+        let container = plan.start(&["sh", "/service/server", ADDRESS]);
         let (serves, served) = mpsc::channel();
         let stopped = OnceLock::new();
         thread::scope(|scope| {

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use self::answer::Answer;
+#[doc(hidden)] // for fuzz/
+pub use self::answer::Answer;
 use self::target::Target;
 use crate::phase::Phase;
 use crate::report::Printable;
@@ -108,9 +109,9 @@ fn shutdown(drain_file: Option<&CStr>) -> Seen {
 
 const INIT: i32 = 1;
 
-/// What a PID 1 that is sexton is mostly called.
-const USUAL_NAMES: [&[u8]; 7] =
-    [b"sexton", b"tini", b"tini-static", b"docker-init", b"dumb-init", b"catatonit", b"podman-init"];
+/// What a PID 1 that is sexton is mostly called. Not `catatonit`: so podman calls PID 1 of a pod whose containers
+/// share a PID namespace, and its check of one of them would be told of nobody's shutdown.
+const USUAL_NAMES: [&[u8]; 6] = [b"sexton", b"tini", b"tini-static", b"docker-init", b"dumb-init", b"podman-init"];
 
 fn look_at(target: &Target, deadline: Duration, timeout: Duration) -> Seen {
     let begun = monotonic_now();
@@ -122,7 +123,7 @@ fn look_at(target: &Target, deadline: Duration, timeout: Duration) -> Seen {
         }
         Err(errno) => return Seen::of(false, format!("{name}: {}", in_a_sentence(errno))),
     };
-    let Some(request) = &target.request else {
+    let Some(request) = target.request() else {
         let took = monotonic_now().saturating_sub(begun);
         return Seen::of(true, format!("{name}: connected after {}", shown(took)));
     };

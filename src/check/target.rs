@@ -16,8 +16,14 @@ pub struct Target {
     pub name: String,
     /// Where it may be: the first one that somebody listens on.
     pub(super) addresses: Vec<Address>,
+    request: Option<String>,
+}
+
+impl Target {
     /// What to ask, where a connection is not enough.
-    pub(super) request: Option<String>,
+    pub fn request(&self) -> Option<&str> {
+        self.request.as_deref()
+    }
 }
 
 const KINDS: &str = "give tcp:PORT, tcp:ADDRESS:PORT, http://ADDRESS[:PORT]/PATH or unix:PATH";

@@ -1,9 +1,10 @@
 //! `--pause`: there is no command, only orphans to reap, as in the container that holds the
 //! namespaces of a pod.
 
+use std::ffi::CStr;
 use std::time::Duration;
 
-use log::info;
+use log::{debug, info};
 
 use super::hands::tell_reaped;
 use super::turn::{BATCH, POLL_INTERVAL};
@@ -12,7 +13,11 @@ use crate::config::{Config, Orphans};
 use crate::signal::Signal;
 use crate::sys::{
     Inbox, Opened, Reaper, Reaping, close_all_but_log, leave_working_directory, none_in_namespace, own_pid,
+    set_own_name,
 };
+
+/// What PID 1 of a pod is called.
+const NAME: &CStr = c"sexton: pause";
 
 /// Reaps until SIGINT, SIGTERM or another stop signal comes, and then, unless orphans are to be left,
 /// until nobody is left or one more comes. Returns sexton's exit status.
@@ -21,6 +26,12 @@ use crate::sys::{
 pub fn run(config: &Config) -> u8 {
     if own_pid() != 1 {
         adopt_orphans(config);
+    }
+    // A check in another container of the pod must not take us for the sexton that runs its command.
+    if own_pid() == 1
+        && let Err(errno) = set_own_name(NAME)
+    {
+        debug!("cannot be called {NAME:?}: {}", errno.desc());
     }
     let mut parent = config.parent_death_signal.and_then(watch_parent);
     close_all_but_log(Opened::default(), own_pid() == 1);

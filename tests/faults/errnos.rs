@@ -93,6 +93,7 @@ pub fn of(call: &str) -> Vec<Errno> {
         "setsid" => &[],
         "sigaltstack" => &[EINVAL, ENOMEM],
         "statfs" | "fstatfs" => return joined(&PATH, &[EBADF, EOVERFLOW]),
+        "unlink" | "unlinkat" => return joined(&PATH, &[EBUSY, EINVAL, EISDIR, EROFS]),
         // Not ECHILD: that there is no child is no fault, and the kernel does not say so while there is one.
         "wait4" | "waitid" => &[EAGAIN, EINVAL, ESRCH],
         other => panic!("sexton calls {other}: what can it fail with? See its page in section 2 of the manual"),

@@ -20,7 +20,7 @@ pub struct Scenario {
     pub name: &'static str,
     place: Place,
     setup: Vec<&'static str>,
-    options: Vec<&'static str>,
+    options: Vec<String>,
     command: Vec<String>,
     /// These descriptors are a terminal.
     terminal: Vec<i32>,
@@ -29,13 +29,13 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    fn new(name: &'static str, place: Place, options: &'static str, command: &[&str]) -> Scenario {
+    fn new(name: &'static str, place: Place, options: &str, command: &[&str]) -> Scenario {
         Scenario {
             name,
             place,
             // An ordinary process too meets nobody else, so that there is no more to be found in /proc.
             setup: if place == Place::Ordinary { vec!["beside-init"] } else { Vec::new() },
-            options: options.split_whitespace().collect(),
+            options: options.split_whitespace().map(str::to_owned).collect(),
             command: command.iter().map(|&word| word.into()).collect(),
             terminal: Vec::new(),
             termination_log: None,
@@ -136,6 +136,10 @@ pub fn scenarios(folder: &Folder) -> Vec<Scenario> {
     let leaves = "sleep 60 & sleep 60 & echo left; exit 3";
     let stubborn = "trap '' TERM; setsid sleep 60 & sleep 60 & echo left; exit 3";
     let told = format!("sleep 60 & exec {probe} converse 3 15");
+    let drained = "trap '' HUP INT TERM USR2; kill -TERM $PPID; echo sent; while :; do sleep 9; done";
+    let in_turn = "--pre-stop-signal HUP --pre-stop-sleep 10ms --escalate 30ms:INT --escalate 60ms:USR2";
+    let drain = format!("-v {in_turn} --grace-period 100ms --drain-file {}", folder.path("drain"));
+    let no_file = format!("-g --escalate 30ms:INT --grace-period 100ms --drain-file {}", folder.path("none/drain"));
     let talk = [probe, "converse", "7", "10", "28", "64", "15"];
     vec![
         Scenario::new("a start", Init, "", &[probe, "state"]),
@@ -153,6 +157,8 @@ pub fn scenarios(folder: &Folder) -> Vec<Scenario> {
             &["sh", "-c", ignores],
         )
         .termination_log("before"),
+        Scenario::new("a drain", Init, &drain, &["sh", "-c", drained]),
+        Scenario::new("a drain whose file cannot be made", Init, &no_file, &["sh", "-c", drained]),
         Scenario::new("a command that is killed", Init, "", &["sh", "-c", "kill -9 $$"]).termination_log(""),
         Scenario::new("a command that is killed, told on", Ordinary, "--reraise", &[probe, "die", "10"]),
         Scenario::new("orphans that are told to stop", Init, "--orphans stop", &["sh", "-c", leaves]),

@@ -288,10 +288,16 @@ fn about(pid: Pid, call: Sysno, args: [u64; 6]) -> Option<String> {
         }
     };
     match call {
-        Sysno::open | Sysno::readlink | Sysno::stat | Sysno::lstat | Sysno::access | Sysno::statfs => {
+        Sysno::open | Sysno::unlink | Sysno::readlink | Sysno::stat | Sysno::lstat | Sysno::access | Sysno::statfs => {
             Some(named(&text(pid, args[0])))
         }
-        Sysno::openat | Sysno::newfstatat | Sysno::faccessat | Sysno::faccessat2 | Sysno::statx | Sysno::readlinkat => {
+        Sysno::openat
+        | Sysno::unlinkat
+        | Sysno::newfstatat
+        | Sysno::faccessat
+        | Sysno::faccessat2
+        | Sysno::statx
+        | Sysno::readlinkat => {
             let path = text(pid, args[1]);
             Some(if path.is_empty() { descriptor(args[0]) } else { named(&path) })
         }
@@ -314,6 +320,7 @@ fn about(pid: Pid, call: Sysno, args: [u64; 6]) -> Option<String> {
         Sysno::prctl => Some(match args[0] as i32 {
             libc::PR_SET_PDEATHSIG => "PR_SET_PDEATHSIG".into(),
             libc::PR_SET_CHILD_SUBREAPER => "PR_SET_CHILD_SUBREAPER".into(),
+            libc::PR_SET_NAME => "PR_SET_NAME".into(),
             option => option.to_string(),
         }),
         // It asks, and cannot fail.
@@ -328,6 +335,7 @@ fn named(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').map(|part| if part.parse::<u32>().is_ok() { "PID" } else { part }).collect();
     match parts[..] {
         ["", "sys", "fs", "cgroup", ..] => "a file of the cgroup".into(),
+        [.., "drain"] => "the drain file".into(),
         ["", "proc" | "dev", ..] => parts.join("/").replace("/dev/pts/PID", "the terminal"),
         _ => "a file".into(),
     }
