@@ -14,6 +14,8 @@ use std::process::Stdio;
 mod causes;
 #[path = "harness/cgroup.rs"]
 mod cgroup;
+#[path = "why_it_died/cost.rs"]
+mod cost;
 mod harness;
 #[path = "harness/json.rs"]
 mod json;

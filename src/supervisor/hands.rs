@@ -10,18 +10,19 @@ use nix::errno::Errno;
 
 use super::job::Job;
 use crate::config::{Config, Orphans};
-use crate::exit_status;
 use crate::phase::Phase;
 use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, Death, GroupStop, NoProc, SendError, Sent, die_by, kill_orphans, make_mark, none_in_namespace,
-    own_pid, send, send_to_group, send_to_orphaned_group, set_own_name, signal_orphans,
+    Change, ChangeKind, Death, GroupStop, NoProc, SendError, Sent, Usage, die_by, kill_orphans, make_mark,
+    none_in_namespace, own_pid, send, send_to_group, send_to_orphaned_group, set_own_name, signal_orphans,
 };
 use crate::why::amounts::{Count, Rounded, milliseconds};
-use crate::why::died::{Command, FailedOutOfMemory, GraceOver, Killed, Processes, Sender, Tracer, Unkillable, by};
-use crate::why::evidence::{self, Evidence, Forwarding};
+use crate::why::cost::Cost;
+use crate::why::died::{Command, GraceOver, Processes, Sender, Tracer, Unkillable, by};
+use crate::why::end::{self, What};
+use crate::why::evidence::{self, Evidence};
 use crate::why::left::{self, End};
 use crate::why::no_stop;
 
@@ -33,7 +34,7 @@ pub(super) struct Hands<'a> {
     /// What is needed to say why the command died.
     pub evidence: &'a mut Evidence,
     /// How the command ended.
-    pub ended: Option<Ended>,
+    pub ended: Option<Death>,
     /// It is time to leave.
     pub over: bool,
     /// The shutdown began with the signal that is being handled.
@@ -46,13 +47,6 @@ pub(super) struct Hands<'a> {
     pub knows_sessions: bool,
     /// The grace period is over and all that is left is to be killed.
     pub killing: bool,
-}
-
-/// How the supervision ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    Exited(u8),
-    Killed(Signal),
 }
 
 impl Hands<'_> {
@@ -101,8 +95,8 @@ impl Hands<'_> {
             return None;
         }
         match change.kind {
-            ChangeKind::Exited(status) => self.ended = Some(Ended::Exited(status)),
-            ChangeKind::Killed { signal, .. } => self.ended = Some(Ended::Killed(signal)),
+            ChangeKind::Exited(status) => self.ended = Some(Death::Exited(status)),
+            ChangeKind::Killed { signal, .. } => self.ended = Some(Death::Killed(signal)),
             ChangeKind::Dead(death) => {
                 if self.config.stop_group_at_exit {
                     self.stop_group();
@@ -114,61 +108,13 @@ impl Hands<'_> {
             ChangeKind::Continued => return Some(Event::CommandContinued),
         }
         self.job.ended(self.command.pid);
-        self.tell_end(change.kind);
+        end::tell(self.config, self.command, self.evidence, change.kind, change.usage);
         no_stop::tell(self.config, self.command, self.evidence);
         self.tell_zombies();
         if self.config.orphans == Orphans::Leave {
             self.tell_left();
         }
         Some(Event::CommandExited)
-    }
-
-    /// Says how the command ended: only a story when all is well, else why.
-    fn tell_end(&mut self, kind: ChangeKind) {
-        let (command, ran) = (self.command, self.evidence.ran());
-        if let Some(death) = death_of(kind) {
-            self.evidence.look_at_rest(death);
-        }
-        let name = Name(command.name);
-        let facts = |event| {
-            let facts = Facts::of(event).and("pid", command.pid).and_shown("command", &name);
-            facts.and("exit_status", self.own_status()).and("ran_ms", milliseconds(ran))
-        };
-        let as_story = |facts| {
-            report::tell(Level::Info, format_args!("{command} {} after {}", What(kind), Rounded(ran)), &facts);
-        };
-        let memory = self.evidence.memory();
-        let is_declared_good = self.config.expected_exits.contains(self.own_status());
-        match kind {
-            ChangeKind::Exited(status) if status != 0 && !is_declared_good && memory.has_killed() => {
-                let ceiling = self.evidence.ceiling();
-                let failed = FailedOutOfMemory { command, status, ran, memory, ceiling };
-                let facts = memory.facts(facts("command_failed_out_of_memory"));
-                let facts = facts.and_if("memory_limit_bytes", ceiling.limit);
-                report::end(Level::Warn, format_args!("{failed}"), &facts);
-            }
-            ChangeKind::Exited(_) => as_story(facts("command_exited")),
-            ChangeKind::Killed { signal, core_dumped } => {
-                let facts = facts("command_killed").and_shown("signal", &signal).and("core_dumped", core_dumped);
-                // A lack of memory is nothing that anybody declares good, though SIGKILL may be.
-                let is_good = is_declared_good && (signal != Signal::KILL || !memory.has_killed());
-                if is_good || self.evidence.is_expected(signal) {
-                    return as_story(facts);
-                }
-                let (forwarding, ceiling) = (self.evidence.forwarding(signal), self.evidence.ceiling());
-                let cpu_limit = self.evidence.cpu_limit();
-                let killed = Killed { command, signal, core_dumped, ran, forwarding, memory, ceiling, cpu_limit };
-                let (sender, ago) = match &forwarding {
-                    Forwarding::Last(sender, ago) => (Some(sender), Some(milliseconds(*ago))),
-                    Forwarding::Once | Forwarding::Never => (None, None),
-                };
-                let facts = memory.facts(facts).and_if("memory_limit_bytes", ceiling.limit);
-                let facts = by(facts, sender).and_if("forwarded_before_ms", ago);
-                let limit = cpu_limit.map(|reached| milliseconds(reached.limit));
-                report::end(Level::Warn, format_args!("{killed}"), &facts.and_if("cpu_limit_ms", limit));
-            }
-            ChangeKind::Dead(_) | ChangeKind::Stopped(_) | ChangeKind::Continued => {}
-        }
     }
 
     /// With `-v`: which processes do not reap their children. No init can do that for them.
@@ -183,7 +129,7 @@ impl Hands<'_> {
 
     /// Who is cut off, or goes on without sexton.
     fn tell_left(&self) {
-        let is_good = self.ended == Some(Ended::Exited(0));
+        let is_good = self.ended == Some(Death::Exited(0));
         left::tell(self.config, self.command, self.evidence, End { is_good, group_stop: self.group_stop });
     }
 
@@ -382,6 +328,7 @@ impl Hands<'_> {
         let survivors = evidence::survivors_besides(self.command);
         let waits = self.evidence.waits();
         self.evidence.killed();
+        let usage = if self.ended.is_none() { Usage::of_living(self.command.pid) } else { None };
         let refused = match self.ended {
             None => self.send(&by_sexton(Signal::KILL)).err(),
             Some(_) => None,
@@ -416,7 +363,7 @@ impl Hands<'_> {
             .and_if("waited_ms", waits.map(|(_, waited)| milliseconds(waited)))
             .and_if("survivors", alive.map(|alive| alive.count))
             .and_if("survivor_names", names.as_ref().map(Value::from_display));
-        let facts = traced_by(facts, tracer.as_ref());
+        let facts = Cost::of(usage, self.evidence).facts(traced_by(facts, tracer.as_ref()));
         report::end(Level::Warn, format_args!("{told}"), &facts);
     }
 
@@ -450,17 +397,7 @@ impl Hands<'_> {
     /// The command's end as an exit status. Without an end of its own it was left behind in spite
     /// of SIGKILL.
     fn own_status(&self) -> u8 {
-        match self.ended.unwrap_or(Ended::Killed(Signal::KILL)) {
-            Ended::Exited(status) => status,
-            Ended::Killed(signal) => exit_status::KILLED_BASE + signal.number() as u8,
-        }
-    }
-
-    /// Whether this status says that a stop signal ended the command, be it that the command exits
-    /// with it by itself, as shells and Java do. SIGKILL is never a good end.
-    fn was_stopped_well(&self, status: u8) -> bool {
-        let signal = status.checked_sub(exit_status::KILLED_BASE).and_then(|number| Signal::new(i32::from(number)));
-        signal.is_some_and(|signal| signal != Signal::KILL && self.evidence.is_wanted(signal))
+        self.ended.unwrap_or(Death::Killed(Signal::KILL)).status()
     }
 
     /// Leaves things as they were found, and says how the command ended.
@@ -470,10 +407,12 @@ impl Hands<'_> {
             self.job.ended(self.command.pid);
         }
         let status = self.own_status();
-        if self.config.expected_exits.contains(status) || (self.config.ok_after_stop && self.was_stopped_well(status)) {
+        if self.config.expected_exits.contains(status)
+            || (self.config.ok_after_stop && self.evidence.was_stopped_well(status))
+        {
             return 0;
         }
-        if let (Some(Ended::Killed(signal)), true) = (self.ended, self.config.reraise) {
+        if let (Some(Death::Killed(signal)), true) = (self.ended, self.config.reraise) {
             die_by(signal);
             if !self.job.is_init && !signal.is_real_time() {
                 warn!("cannot die by {signal}: exiting with status {status} instead");
@@ -490,15 +429,6 @@ fn traced_by<'a>(facts: Facts<'a>, tracer: Option<&'a Tracer>) -> Facts<'a> {
     facts.and("tracer_pid", tracer.pid).and_if("tracer_command", name)
 }
 
-/// How a child that is reaped came to its end.
-fn death_of(kind: ChangeKind) -> Option<Death> {
-    match kind {
-        ChangeKind::Exited(status) => Some(Death::Exited(status)),
-        ChangeKind::Killed { signal, .. } => Some(Death::Killed(signal)),
-        ChangeKind::Dead(_) | ChangeKind::Stopped(_) | ChangeKind::Continued => None,
-    }
-}
-
 fn by_sexton(signal: Signal) -> Received {
     Received::sent_by(own_pid(), signal)
 }
@@ -507,21 +437,5 @@ fn by_sexton(signal: Signal) -> Received {
 pub(super) fn tell_reaped(config: &Config, change: Change) {
     if config.warn_on_reap && matches!(change.kind, ChangeKind::Exited(_) | ChangeKind::Killed { .. }) {
         warn!(event = "orphan_reaped", pid = change.pid; "reaped orphan {}: it {}", change.pid, What(change.kind));
-    }
-}
-
-/// What happened to a process, as the end of a sentence.
-pub(crate) struct What(pub ChangeKind);
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            ChangeKind::Exited(status) => write!(f, "exited with status {status}"),
-            ChangeKind::Killed { signal, core_dumped: false } => write!(f, "was killed by {signal}"),
-            ChangeKind::Killed { signal, core_dumped: true } => write!(f, "was killed by {signal}, core dumped"),
-            ChangeKind::Stopped(signal) => write!(f, "was stopped by {signal}"),
-            ChangeKind::Continued => f.write_str("goes on"),
-            ChangeKind::Dead(_) => f.write_str("is dead"),
-        }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use log::{Level, info, trace, warn};
 
-use self::hands::{Hands, What};
+use self::hands::Hands;
 use self::job::Job;
 use self::turn::{Looked, Surroundings, Turns};
 use crate::config::{Config, Orphans};
@@ -26,6 +26,7 @@ use crate::sys::{
     own_pid, remove_mark, unblock_stderr,
 };
 use crate::why::died::Command;
+use crate::why::end::What;
 use crate::why::evidence::Evidence;
 use crate::why::not_started::Refusal;
 

@@ -19,6 +19,7 @@ mod left;
 mod mark;
 mod memory;
 mod mounts;
+mod oom;
 mod orphans;
 mod output;
 mod parent;
@@ -31,10 +32,12 @@ mod socket;
 mod spawn;
 mod systemd;
 mod terminal;
+mod throttling;
 mod unshared;
+mod usage;
 
 pub use append::Appended;
-pub use cgroup::{Ceiling, Cgroup, Memory, NotSeen};
+pub use cgroup::{Cgroup, NotSeen};
 pub use cpu::{CpuLimit, reached_cpu_limit};
 pub use descriptors::{close_all_but_log, leave_working_directory};
 pub use directory::each_name;
@@ -47,6 +50,7 @@ pub use left::{Descent, each_left, is_descendant, is_machine, pause_a_moment};
 pub use mark::{make_mark, remove_mark};
 pub use memory::Allocator;
 pub use mounts::mount_point;
+pub use oom::{Ceiling, Memory};
 pub use orphans::{GroupStop, Sent, each_of_ours, kill_orphans, none_in_namespace, note_old_sessions, signal_orphans};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
@@ -54,17 +58,20 @@ pub use proc::{NoProc, Process, process, tracer};
 pub use process::{
     become_subreaper, monotonic_now, own_pid, own_status, process_limit, set_own_name, stack_limit, unix_time,
 };
-pub use reap::{Change, ChangeKind, Children, Death, Reaper, Reaping, Usage, can_be_reaped, children, is_dead};
+pub use reap::{Change, ChangeKind, Children, Death, Reaper, Reaping, can_be_reaped, children, is_dead};
 pub use signals::{
     Inbox, Inherited, SendError, die_by, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
 };
 pub use socket::{Address, Connection};
 pub use spawn::{Candidates, Failure, Launch, Missed, Started, spawn};
 pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};
+pub use throttling::{Throttling, throttling};
+pub use usage::Usage;
 
 /// What reads the kernel's texts, for fuzz/.
 #[doc(hidden)]
 pub mod parsers {
-    pub use super::cgroup::{cgroup_in, oom_kills};
+    pub use super::cgroup::cgroup_in;
+    pub use super::oom::oom_kills;
     pub use super::proc::parse_stat;
 }

@@ -2,10 +2,11 @@
 
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::usage::Usage;
+use crate::exit_status;
 use crate::signal::{Received, Signal};
 
 /// Something that happened to a child.
@@ -23,20 +24,6 @@ impl Change {
     fn of(pid: i32, kind: ChangeKind) -> Change {
         Change { pid, kind, usage: None }
     }
-}
-
-/// What a dead child had used, and those of its descendants that were waited for (getrusage(2)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Processor time in its own code.
-    pub user: Duration,
-    /// Processor time in the kernel.
-    pub system: Duration,
-    /// The most memory that one of these processes had in RAM, in bytes.
-    pub max_rss: u64,
-    /// How often one of them had to leave the processor to others, as it has to when its cgroup may not use
-    /// more of it.
-    pub preemptions: u64,
 }
 
 /// What happened to a child (wait(2)).
@@ -66,6 +53,16 @@ pub enum Death {
     Exited(u8),
     /// This signal killed it.
     Killed(Signal),
+}
+
+impl Death {
+    /// Its exit status, or 128 + N for signal N, as shells have it.
+    pub fn status(self) -> u8 {
+        match self {
+            Death::Exited(status) => status,
+            Death::Killed(signal) => exit_status::KILLED_BASE + signal.number() as u8,
+        }
+    }
 }
 
 /// What a look for a change found.
@@ -187,25 +184,13 @@ impl Reaper {
         }
         let mut usage = MaybeUninit::zeroed();
         let change = next_change(pid, libc::WNOHANG, Some(&mut usage))?;
-        // SAFETY: zeroes are a valid rusage, and the kernel writes a whole one or none.
-        let usage = usage_of(unsafe { usage.assume_init_ref() });
-        Ok(change.map(|change| Change { usage: Some(usage), ..change }))
+        Ok(change.map(|change| Change { usage: Some(Usage::of_dead(&usage)), ..change }))
     }
 }
 
 /// Whether it is a death that somebody may want to have explained.
 fn is_bad_end(change: &Change) -> bool {
     matches!(change.kind, ChangeKind::Dead(Death::Killed(_) | Death::Exited(1..)))
-}
-
-fn usage_of(usage: &libc::rusage) -> Usage {
-    let time = |time: libc::timeval| Duration::from_micros((time.tv_sec * 1_000_000 + time.tv_usec).unsigned_abs());
-    Usage {
-        user: time(usage.ru_utime),
-        system: time(usage.ru_stime),
-        max_rss: usage.ru_maxrss.unsigned_abs().saturating_mul(1024),
-        preemptions: usage.ru_nivcsw.unsigned_abs(),
-    }
 }
 
 /// Whether we have children.

@@ -70,6 +70,32 @@ impl fmt::Display for About {
     }
 }
 
+impl About {
+    /// The number alone, where this reads well in the unit in which the other one is shown.
+    pub fn in_unit_of(self, other: Bytes) -> Option<u64> {
+        let unit =
+            UNITS.into_iter().map(|(unit, _)| unit).find(|unit| other.0 >= *unit && other.0.is_multiple_of(*unit));
+        let number = self.0.saturating_add(unit? / 2).checked_div(unit?)?;
+        (number >= 10).then_some(number)
+    }
+}
+
+/// A length of time in seconds and parts of them, as processor time is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Seconds(pub Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        match milliseconds {
+            0..1_000 => write!(f, "0.{:02}s", milliseconds / 10),
+            1_000..60_000 if milliseconds % 1_000 < 100 => write!(f, "{}s", milliseconds / 1_000),
+            1_000..60_000 => write!(f, "{}.{}s", milliseconds / 1_000, milliseconds / 100 % 10),
+            _ => Rounded(self.0).fmt(f),
+        }
+    }
+}
+
 /// How many of something.
 #[derive(Clone, Copy, Debug)]
 pub struct Count {
@@ -124,6 +150,27 @@ mod tests {
             (u64::MAX, "17179869183 GiB"),
         ] {
             assert_eq!(About(bytes).to_string(), shown);
+        }
+        for (peak, limit, shown) in [
+            (61_u64 << 20, 64_u64 << 20, Some(61)),
+            (614 << 20, 1 << 30, None),
+            (9 << 20, 64 << 20, None),
+            (12 << 30, 16 << 30, Some(12)),
+            (99_999, 100_001, None),
+        ] {
+            assert_eq!(About(peak).in_unit_of(Bytes(limit)), shown);
+        }
+        for (milliseconds, shown) in [
+            (4, "0.00s"),
+            (20, "0.02s"),
+            (999, "0.99s"),
+            (3_000, "3s"),
+            (3_140, "3.1s"),
+            (12_340, "12.3s"),
+            (59_999, "59.9s"),
+            (302_000, "5m 2s"),
+        ] {
+            assert_eq!(Seconds(Duration::from_millis(milliseconds)).to_string(), shown);
         }
         for (count, shown) in [(0, "0 processes"), (1, "1 process"), (2, "2 processes")] {
             assert_eq!(Count::processes(count).to_string(), shown);

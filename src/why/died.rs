@@ -14,6 +14,7 @@ use log::kv::Value;
 use nix::errno::Errno;
 
 use super::amounts::{About, Bytes, Count, Rounded};
+use super::cost::Cost;
 use super::evidence::Forwarding;
 use crate::report::{Facts, Name, Printable};
 use crate::shutdown::KILL_TIMEOUT;
@@ -213,10 +214,10 @@ pub struct Killed<'a> {
     pub forwarding: Forwarding,
     /// Whether memory ran out.
     pub memory: OutOfMemory<'a>,
-    /// The limit on memory.
-    pub ceiling: Ceiling,
     /// It had used all of the processor time that it might, and the kernel sends this signal then.
     pub cpu_limit: Option<CpuLimit>,
+    /// What its run cost.
+    pub cost: Cost,
 }
 
 impl fmt::Display for Killed<'_> {
@@ -239,7 +240,7 @@ impl fmt::Display for Killed<'_> {
         if let Some(CpuLimit { used, limit }) = self.cpu_limit {
             write!(f, "; it had used {} of CPU, and may use {} (ulimit -t)", Rounded(used), Rounded(limit))?;
         }
-        let told = Told { memory: self.memory, ceiling: self.ceiling };
+        let told = Told { memory: self.memory, ceiling: self.cost.ceiling };
         match self.memory {
             memory if memory.has_killed() => write!(f, "; {told}")?,
             _ if !by_sigkill || is_forwarded => {}
@@ -249,7 +250,11 @@ impl fmt::Display for Killed<'_> {
             _ if self.cpu_limit.is_some() => write!(f, "; {told}")?,
             _ => write!(f, "; {told}, and where it came from cannot be seen")?,
         }
-        write!(f, "; it ran for {}", Rounded(self.ran))
+        write!(f, "; it ran for {}", Rounded(self.ran))?;
+        match self.cost.held_back(self.ran) {
+            Some(held_back) => write!(f, "; {held_back}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -281,15 +286,19 @@ pub struct FailedOutOfMemory<'a> {
     pub ran: Duration,
     /// What was counted.
     pub memory: OutOfMemory<'a>,
-    /// The limit on memory.
-    pub ceiling: Ceiling,
+    /// What its run cost.
+    pub cost: Cost,
 }
 
 impl fmt::Display for FailedOutOfMemory<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FailedOutOfMemory { command, status, ran, memory, ceiling } = *self;
-        let told = Told { memory, ceiling };
-        write!(f, "{command} exited with status {status}; {told}; it ran for {}", Rounded(ran))
+        let FailedOutOfMemory { command, status, ran, memory, cost } = *self;
+        let told = Told { memory, ceiling: cost.ceiling };
+        write!(f, "{command} exited with status {status}; {told}; it ran for {}", Rounded(ran))?;
+        match cost.held_back(ran) {
+            Some(held_back) => write!(f, "; {held_back}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -559,8 +568,8 @@ mod tests {
             ran: Duration::from_millis(3_204),
             forwarding: Forwarding::Never,
             memory,
-            ceiling: Ceiling { limit: Some(512 << 20), peak: Some(500 << 20) },
             cpu_limit: None,
+            cost: Cost::imagined(Ceiling { limit: Some(512 << 20), peak: Some(500 << 20) }),
         }
     }
 
@@ -576,7 +585,7 @@ mod tests {
             OutOfMemory::Counted { whose: Whose::Sextons, below: false, before: 1, after: 1, too_late: true };
         let elsewhere = |kills| OutOfMemory::Elsewhere { directory: Path::new("/sys/fs/cgroup/a\nb"), kills };
         let segfault = Killed { core_dumped: true, ..killed(11, none) };
-        let out_of_sight = Killed { ceiling: Ceiling::default(), ..killed(9, counted(Whose::Sextons, 3, 5)) };
+        let out_of_sight = Killed { cost: Cost::default(), ..killed(9, counted(Whose::Sextons, 3, 5)) };
         let forwarding = Forwarding::Last(sender(12, Some("sh")), Duration::from_millis(2));
         let cpu_limit = Some(CpuLimit { used: Duration::from_millis(1_004), limit: Duration::from_secs(1) });
         for (told, sentence) in [

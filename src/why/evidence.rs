@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::died::{Command, Held, OutOfMemory, Processes, Sender, Survivors, Tracer, Whose, Zombies};
+use crate::exit_status;
 use crate::signal::{Received, Signal, SignalSet};
 use crate::sys::{
     Ceiling, CpuLimit, Death, Memory, NotSeen, Opened, can_be_reaped, each_of_ours, is_dead, monotonic_now, own_pid,
@@ -147,15 +148,17 @@ impl Evidence {
         monotonic_now().saturating_sub(self.started)
     }
 
-    /// Whether a death by this signal is what a stop signal was to bring about.
-    pub fn is_wanted(&self, signal: Signal) -> bool {
-        self.stops.contains(signal)
+    /// Whether this status says that a stop signal ended the command, be it that the command exits
+    /// with it by itself, as shells and Java do. SIGKILL is never a good end.
+    pub fn was_stopped_well(&self, status: u8) -> bool {
+        let signal = status.checked_sub(exit_status::KILLED_BASE).and_then(|number| Signal::new(i32::from(number)));
+        signal.is_some_and(|signal| signal != Signal::KILL && self.stops.contains(signal))
     }
 
     /// Whether there is nothing to be said of a death by this signal: sexton brought it about, or
     /// it is SIGINT or SIGPIPE, of which shells do not speak either.
     pub fn is_expected(&self, signal: Signal) -> bool {
-        self.is_wanted(signal)
+        self.stops.contains(signal)
             || matches!(signal, Signal::INT | Signal::PIPE)
             || (self.killed && signal == Signal::KILL)
     }
@@ -254,7 +257,12 @@ impl Evidence {
 
     /// The limit on memory, and what came closest to it.
     pub fn ceiling(&self) -> Ceiling {
-        self.memory.as_ref().map(Memory::ceiling).unwrap_or_default()
+        let counted = self.last_look.map(|look| look.counted);
+        let found = self.memory.as_ref().filter(|_| matches!(counted, Some(Counted::Again(..) | Counted::Elsewhere)));
+        // What was found at the start may be hidden by now.
+        found
+            .map_or_else(|| Memory::of_us_now().map(|memory| memory.ceiling()), |memory| Some(memory.ceiling()))
+            .unwrap_or_default()
     }
 
     /// The limit on processor time that the kernel ended the command for.

@@ -52,6 +52,22 @@ impl Cgroup {
         cgroup
     }
 
+    /// Of version 1 or 2, whichever has the CPU controller here: so many microseconds of each 100,000.
+    #[track_caller]
+    pub fn with_cpu(quota: u64) -> Cgroup {
+        let first = Path::new("/sys/fs/cgroup/cpu");
+        if first.exists() {
+            let cgroup = Cgroup::below(first);
+            cgroup.write("cpu.cfs_quota_us", &quota.to_string());
+            return cgroup;
+        }
+        let second = Path::new("/sys/fs/cgroup");
+        let _ = fs::write(second.join("cgroup.subtree_control"), "+cpu");
+        let cgroup = Cgroup::below(second);
+        cgroup.write("cpu.max", &format!("{quota} 100000"));
+        cgroup
+    }
+
     /// One with the same name, below another one.
     #[track_caller]
     pub fn namesake_below(&self, parent: &Cgroup) -> Cgroup {

@@ -403,6 +403,36 @@ pub fn hoard(count: i32) -> i32 {
     }
 }
 
+/// `spin STATUS MS`: uses so much of the processor, says `used MS` with how much it was, and exits with STATUS.
+pub fn spin(status: i32, milliseconds: i32) -> i32 {
+    let used = || {
+        let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut used) };
+        used.tv_sec * 1000 + used.tv_nsec / 1_000_000
+    };
+    while used() < milliseconds.into() {}
+    say!("used {}", used());
+    status
+}
+
+/// `take MIB [SIGNAL...]`: takes so much memory and exits; if there are signals to ignore, ignores them, says
+/// `taken` and stays.
+pub fn take(mebibytes: i32, signals: &[OsString]) -> i32 {
+    let mut taken = vec![0_u8; (mebibytes as usize) << 20];
+    taken.chunks_mut(4096).for_each(|page| page[0] = 1);
+    std::hint::black_box(&taken);
+    for index in 0..signals.len() {
+        raw::set_ignored(number(signals, index), true);
+    }
+    if signals.is_empty() {
+        return 0;
+    }
+    say!("taken");
+    loop {
+        unsafe { libc::pause() };
+    }
+}
+
 /// `burn COUNT`: makes so many dead children, reaps none, and uses the processor for ever.
 pub fn burn(count: i32) -> i32 {
     if let Err(status) = leave_unreaped(count) {

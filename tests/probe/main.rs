@@ -61,13 +61,15 @@ fn run(args: &[OsString]) -> i32 {
         "eat" => command::eat(),
         "eaten-child" => command::eaten_child(command::number(rest, 0)),
         "hoard" => command::hoard(command::number(rest, 0)),
+        "spin" => command::spin(command::number(rest, 0), command::number(rest, 1)),
+        "take" => command::take(command::number(rest, 0), &rest[1..]),
         "burn" => command::burn(command::number(rest, 0)),
         "accept" => command::accept(),
         "calls" => command::calls(),
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader held headless server storm starve flood sleepers bomb eat eaten-child hoard burn accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader held headless server storm starve flood sleepers bomb eat eaten-child hoard burn spin take accept calls setuid"
             );
             99
         }
