@@ -5,8 +5,7 @@
 mod harness;
 
 use std::fs;
-use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use harness::{Engine, Kind, Lines, PATIENCE, Plan, Room, docker, finish, image, use_engine};
 
@@ -96,6 +95,32 @@ fn with_the_hosts_pid_namespace_the_engine_puts_no_init_into_the_container() {
     let state = Plan::new().with(["--pid=host"]).finish(["sh", "-c", "tr '\\0' ' ' </proc/$PPID/cmdline"]);
     assert_eq!(state.status, Some(0), "{state:?}");
     assert!(!state.stdout.contains("docker-init"), "{state:?}");
+}
+
+/// The image has a sexton of its own, and both have the container's variables.
+#[test]
+fn in_front_of_the_images_own_sexton_one_stop_is_one_sleep_and_one_grace_period() {
+    engine();
+    let plan = || {
+        let plan = Plan::new().with(["--entrypoint=/sexton"]);
+        plan.env("SEXTON_PRE_STOP_SLEEP", "3s").env("SEXTON_GRACE_PERIOD", "5s")
+    };
+    let mut container = plan().start(["--", "/probe", "record", "15", "7"]);
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| container.stop(&["-t", "30"]));
+    assert_eq!(shutdown.status, 7, "it was killed before it heard of the stop");
+    let (told, _) = container.wait_for_line_at("signal 15 ");
+    let slept = told - shutdown.asked;
+    assert!(slept >= Duration::from_secs(3) && slept < Duration::from_secs(6), "{slept:?}");
+    assert_eq!(container.logged().1, "");
+
+    let mut container = plan().start(["--", "/probe", "ignore", "15"]);
+    container.wait_for_line("ready");
+    let shutdown = container.shutdown(|container| container.stop(&["-t", "30"]));
+    shutdown.took(Duration::from_secs(5), Duration::from_secs(5));
+    let said = container.logged().1;
+    assert!(shutdown.status == 137 && said.lines().count() == 1, "{said}");
+    assert!(said.contains("/probe (pid ") && said.contains("did not stop within 5s"), "{said}");
 }
 
 // What the engine does by itself

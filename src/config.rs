@@ -69,6 +69,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether a shutdown takes its time.
+    pub fn has_times(&self) -> bool {
+        !self.pre_stop_sleep.is_zero() || self.grace_period.is_some() || self.escalation.last().is_some()
+    }
+
     /// The defaults, for this command.
     pub fn new(command: Args) -> Config {
         Config {

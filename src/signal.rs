@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// The first real-time signal that a program may use, as engines and shells count.
 ///
@@ -265,7 +266,7 @@ impl fmt::Debug for Rewrites {
 pub struct Received {
     /// Which signal.
     pub signal: Signal,
-    /// `si_code` of sigaction(2): who made it.
+    /// `si_code` of sigaction(2): who made it; or [`Received::HELD_BACK`].
     pub code: i32,
     /// The sender's pid in our PID namespace; 0 for the kernel and for a sender outside it. In the kernel's
     /// SIGCHLD it is the child's.
@@ -276,7 +277,42 @@ pub struct Received {
     pub value: u64,
 }
 
+/// How a sexton in front of us, whose command we are, held a stop signal back before it forwarded it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldBack {
+    /// How long ago the signal came to the first of those in front of us.
+    pub since: Duration,
+    /// Somebody insisted on the signal, so nobody is to hold it back any longer.
+    pub is_over: bool,
+}
+
+impl HeldBack {
+    /// So much of a sleep is left.
+    pub fn left_of(self, sleep: Duration) -> Duration {
+        if self.is_over { Duration::ZERO } else { sleep.saturating_sub(self.since) }
+    }
+
+    /// As the value of a signal: nanoseconds, and the highest bit.
+    pub(crate) fn to_value(self) -> u64 {
+        let nanoseconds = u64::try_from(self.since.as_nanos()).unwrap_or(u64::MAX);
+        nanoseconds.min(u64::MAX >> 1) | u64::from(self.is_over) << 63
+    }
+
+    pub(crate) fn from_value(value: u64) -> HeldBack {
+        HeldBack { since: Duration::from_nanos(value & u64::MAX >> 1), is_over: value >> 63 != 0 }
+    }
+}
+
 impl Received {
+    /// In the place of a code: kill(2) by a sexton, which says with the value how it held the signal back.
+    /// No code of the kernel's, and none that a process gets past [`crate::sys::Inbox`].
+    pub const HELD_BACK: i32 = i32::MIN;
+
+    /// How a sexton in front of us held it back, if it did.
+    pub fn held_back(&self) -> Option<HeldBack> {
+        (self.code == Received::HELD_BACK).then(|| HeldBack::from_value(self.value))
+    }
+
     /// One that the process with this pid sent by kill(2), or sexton does in its place.
     pub const fn sent_by(pid: i32, signal: Signal) -> Received {
         Received { signal, code: libc::SI_USER, pid, uid: 0, value: 0 }
@@ -401,6 +437,29 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Signal>(), Err(UnknownSignal), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_value_says_how_long_a_signal_was_held_back_and_if_that_is_over() {
+        for since in [0, 1, 1_500_000_123, u64::MAX >> 1].map(Duration::from_nanos) {
+            for is_over in [false, true] {
+                let held_back = HeldBack { since, is_over };
+                assert_eq!(HeldBack::from_value(held_back.to_value()), held_back);
+            }
+        }
+        let long = HeldBack { since: Duration::MAX, is_over: false };
+        assert_eq!(HeldBack::from_value(long.to_value()).since, Duration::from_nanos(u64::MAX >> 1));
+    }
+
+    #[test]
+    fn of_a_sleep_is_left_what_nobody_in_front_of_us_slept_for_and_nothing_once_it_is_over() {
+        let [one, two, three] = [1, 2, 3].map(Duration::from_secs);
+        let held_back = |since, is_over| HeldBack { since, is_over };
+        assert_eq!(held_back(one, false).left_of(three), two);
+        assert_eq!(held_back(three, false).left_of(three), Duration::ZERO);
+        assert_eq!(held_back(three, false).left_of(one), Duration::ZERO);
+        assert_eq!(held_back(one, true).left_of(three), Duration::ZERO);
+        assert_eq!(HeldBack::default().left_of(three), three);
     }
 
     #[test]

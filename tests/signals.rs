@@ -15,7 +15,7 @@ fn catchable() -> impl Iterator<Item = i32> {
 #[test]
 fn every_signal_from_1_to_64_arrives_once() {
     for place in BOTH {
-        for options in [&[][..], &["--group"]] {
+        for options in [&[][..], &["--group"], &["--grace-period", "1h"]] {
             let mut run = Sexton::new(place).options(options).probe(["record", "15", "7"]);
             run.line();
             for signal in catchable().filter(|signal| *signal != 15).chain([15]) {

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::*;
+use crate::signal::HeldBack;
 
 /// One step of the clock: just long enough for a stop signal to be no echo of the one before.
 const UNIT: Duration = ECHO;
@@ -30,6 +31,12 @@ enum Step {
     OtherStop,
     /// A stop signal that the kernel queues.
     RealTimeStop,
+    /// A stop signal that a sexton in front of us held back for a unit.
+    HeldBackStop,
+    /// The same, and somebody insisted on it.
+    InsistedStop,
+    /// The command is a sexton with a grace period.
+    Kills,
     Plain,
     Rewritten,
     Dropped,
@@ -47,12 +54,15 @@ enum Step {
     Late,
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 19] = [
     Step::Stop,
     Step::StopByAnother,
     Step::QueuedStop,
     Step::OtherStop,
     Step::RealTimeStop,
+    Step::HeldBackStop,
+    Step::InsistedStop,
+    Step::Kills,
     Step::Plain,
     Step::Rewritten,
     Step::Dropped,
@@ -79,12 +89,24 @@ impl Step {
             Step::QueuedStop => Received { code: libc::SI_QUEUE, value: 7, ..sent(TERM) },
             Step::OtherStop => sent(INT),
             Step::RealTimeStop => sent(real_time()),
+            Step::HeldBackStop => held_back(false),
+            Step::InsistedStop => held_back(true),
             Step::Plain => sent(Signal::QUIT),
             Step::Rewritten => sent(Signal::USR1),
             Step::Dropped => sent(Signal::HUP),
             _ => return None,
         })
     }
+
+    /// The time for which the signal that comes was held back before.
+    fn since(self) -> Duration {
+        self.signal().and_then(|received| received.held_back()).unwrap_or_default().since
+    }
+}
+
+fn held_back(is_over: bool) -> Received {
+    let value = HeldBack { since: UNIT, is_over }.to_value();
+    Received { signal: TERM, code: Received::HELD_BACK, pid: 3, uid: 0, value }
 }
 
 fn real_time() -> Signal {
@@ -111,13 +133,16 @@ struct Onlooker {
     /// So many steps of the escalation were taken.
     escalated: usize,
     stopped: bool,
+    /// The command is a sexton with a grace period.
+    kills: bool,
     over: bool,
 }
 
 impl Onlooker {
     const fn new() -> Onlooker {
         Onlooker {
-            now: Duration::ZERO,
+            // Later than anything that came before us.
+            now: LONG,
             first_stop: None,
             insisted: false,
             stop_was_sent: false,
@@ -127,6 +152,7 @@ impl Onlooker {
             orphans_told: false,
             escalated: 0,
             stopped: false,
+            kills: false,
             over: false,
         }
     }
@@ -208,13 +234,21 @@ impl Seen<'_> {
     }
 
     fn sleep_is_over(&self) -> bool {
-        let slept = |(_, since)| self.after.insisted || self.after.now >= since + self.policy.pre_stop_sleep;
+        let slept = |(_, began)| self.after.insisted || self.after.now >= began + self.policy.pre_stop_sleep;
         self.exit_that_stops().is_some() || self.after.first_stop.is_some_and(slept)
     }
 
     /// When SIGKILL is due: at the end of the grace period, or later for who was told late.
     fn deadline(&self) -> Option<Duration> {
-        Some((self.started()? + self.policy.grace_period?).max(self.time_to_stop().unwrap_or_default()))
+        let deadline = (self.started()? + self.policy.grace_period?).max(self.time_to_stop().unwrap_or_default());
+        Some(deadline + if self.after.kills { HEAD_START } else { Duration::ZERO })
+    }
+
+    /// The shutdown begins with a stop signal for which others slept long enough.
+    fn begins_after_the_sleep(&self) -> bool {
+        let held_back = self.step.signal().and_then(|received| received.held_back());
+        let first = self.before.first_stop.is_none() && self.started() != self.exit_that_stops();
+        first && held_back.is_some_and(|held_back| held_back.left_of(self.policy.pre_stop_sleep).is_zero())
     }
 
     /// Until when who was told to stop has time for it, whatever happened before.
@@ -241,7 +275,7 @@ impl Seen<'_> {
 type Check = fn(&Seen) -> Option<bool>;
 
 /// The invariants of docs/design.md, in its words and its order.
-const INVARIANTS: [(&str, Check); 29] = [
+const INVARIANTS: [(&str, Check); 30] = [
     ("After the end nothing is done.", |s| s.before.over.then_some(s.actions.is_empty())),
     ("When nobody is left to care for, sexton exits at once.", |s| {
         (s.nobody_left() && !s.before.over).then(|| s.actions == [Action::Exit])
@@ -266,9 +300,10 @@ const INVARIANTS: [(&str, Check); 29] = [
     }),
     ("SIGKILL never comes before the stop signal.", |s| (s.kills() > 0).then_some(s.after.stop_was_sent)),
     ("SIGKILL is sent once.", |s| (s.kills() > 0).then(|| s.kills() == 1 && s.before.killed.is_none())),
-    ("Nothing delays SIGKILL beyond the grace period, but a forwarding that came late.", |s| {
-        (s.deadline_is_over() && s.goes_on()).then_some(s.after.killed.is_some())
-    }),
+    (
+        "Nothing delays SIGKILL beyond the grace period, but a late forwarding or a sexton that has a second to send it.",
+        |s| (s.deadline_is_over() && s.goes_on()).then_some(s.after.killed.is_some()),
+    ),
     ("Who outlives SIGKILL is left behind only after a while.", |s| {
         let patient = || s.before.killed.is_some_and(|killed| s.after.now >= killed + KILL_TIMEOUT);
         s.has(Action::Abandon).then(patient)
@@ -315,20 +350,26 @@ const INVARIANTS: [(&str, Check); 29] = [
         let sent = s.count(|action| matches!(action, Action::PreStop(_)));
         (s.policy.pre_stop_signal.is_some()).then(|| {
             let begins = s.count(|action| matches!(action, Action::ShutdownBegins(_))) == 1;
-            sent == usize::from(begins && s.after.gone.is_none() && !s.policy.pre_stop_sleep.is_zero())
+            let sleeps = !s.policy.pre_stop_sleep.is_zero() && !s.begins_after_the_sleep();
+            sent == usize::from(begins && s.after.gone.is_none() && sleeps)
         })
     }),
-    ("No step of an escalation comes before the stop signal, or before its time.", |s| {
-        (s.escalations() > 0).then(|| s.after.escalated <= s.steps_due())
-    }),
+    (
+        "No step of an escalation comes before the stop signal, or before its time, or where the command takes it.",
+        |s| (s.escalations() > 0).then(|| s.after.escalated <= s.steps_due() && !s.before.kills),
+    ),
     ("While somebody is left and SIGKILL was not sent, every step that is due was taken.", |s| {
-        (s.steps_due() > 0 && s.goes_on() && s.before.killed.is_none()).then(|| s.after.escalated == s.steps_due())
+        (s.steps_due() > 0 && s.goes_on() && s.before.killed.is_none() && !s.before.kills)
+            .then(|| s.after.escalated == s.steps_due())
     }),
     ("After SIGKILL there is no step of an escalation.", |s| {
         let is_step = |action: &Action| matches!(action, Action::Escalate(_));
         let kill = s.actions.iter().position(|action| *action == Action::Kill);
         let last = s.actions.iter().rposition(is_step);
         s.after.killed.map(|_| s.before.killed.is_none_or(|_| last.is_none()) && (kill.is_none() || last <= kill))
+    }),
+    ("What a sexton in front of this one has slept is not slept once more.", |s| {
+        (s.begins_after_the_sleep() && !s.before.over).then(|| s.stops() > 0)
     }),
 ];
 
@@ -343,9 +384,9 @@ struct Point {
 /// All that the future of a point depends on.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
-    machine: (State, bool, bool, Option<Received>),
+    machine: (State, bool, bool, Nested, Option<Received>),
     first_stop: Option<Received>,
-    flags: [bool; 5],
+    flags: [bool; 6],
     escalated: usize,
     /// How long ago the times are that the onlooker remembers.
     ages: [Option<Duration>; 4],
@@ -372,10 +413,17 @@ impl Point {
         let most = policy.pre_stop_sleep.max(policy.grace_period.unwrap_or_default()).max(ECHO);
         let last_step = policy.escalation.last().map_or(Duration::ZERO, |(after, _)| after);
         Key {
-            machine: (state, machine.command_is_stopped, machine.command_is_gone, machine.stop),
+            machine: (state, machine.command_is_stopped, machine.command_is_gone, machine.nested, machine.stop),
             first_stop: onlooker.first_stop.map(|(received, _)| received),
             escalated: onlooker.escalated,
-            flags: [onlooker.insisted, onlooker.stop_was_sent, onlooker.orphans_told, onlooker.stopped, onlooker.over],
+            flags: [
+                onlooker.insisted,
+                onlooker.stop_was_sent,
+                onlooker.orphans_told,
+                onlooker.stopped,
+                onlooker.kills,
+                onlooker.over,
+            ],
             ages: [
                 age(onlooker.first_stop.map(|(_, at)| at), most),
                 age(onlooker.gone, most),
@@ -392,11 +440,14 @@ impl Point {
         let (machine, onlooker) = (&mut point.machine, &mut point.onlooker);
         let event = match step {
             // What is reaped does not stop, go on or exit again.
-            Step::Exits | Step::Stopped | Step::Continued if onlooker.gone.is_some() => return None,
+            Step::Exits | Step::Stopped | Step::Continued | Step::Kills if onlooker.gone.is_some() => return None,
             Step::Exits => Event::CommandExited,
             Step::Alone => Event::Alone,
             Step::Stopped => Event::CommandStopped(Signal::TSTP),
             Step::Continued => Event::CommandContinued,
+            // That is seen when a stop signal is sent to it, and is no news the next time.
+            Step::Kills if !onlooker.stop_was_sent || onlooker.kills => return None,
+            Step::Kills => Event::CommandIsSexton(Nested { kills: true, escalates: true }),
             Step::Idle => Event::Tick,
             Step::Unit => {
                 onlooker.now += UNIT;
@@ -452,6 +503,7 @@ impl Onlooker {
             }
             Step::Stopped => self.stopped = true,
             Step::Continued => self.stopped = false,
+            Step::Kills => self.kills = true,
             _ => {}
         }
         let Some(received) = step.signal().filter(|received| policy.stop_signals.contains(received.signal)) else {
@@ -461,7 +513,12 @@ impl Onlooker {
             return false;
         }
         match self.first_stop {
-            None => self.first_stop = Some((received, self.now)),
+            None => {
+                // Our own shutdown may have begun before.
+                let own = self.gone.filter(|_| policy.orphans == Orphans::Stop).unwrap_or_default();
+                self.first_stop = Some((received, (self.now - step.since()).max(own)));
+                self.insisted = step == Step::InsistedStop;
+            }
             Some((first, at)) => {
                 let is_held = !self.stop_was_sent && self.gone.is_none_or(|_| policy.orphans != Orphans::Stop);
                 let same = (first.signal, first.pid) == (received.signal, received.pid) && !received.is_queued();

@@ -34,6 +34,10 @@ pub const ECHO: Duration = Duration::from_millis(100);
 /// A container that was paused wakes up beyond all of its deadlines; its command has heard of none.
 pub const LATE_GRACE: Duration = Duration::from_secs(1);
 
+/// So much longer than its grace period sexton waits for a command that is a sexton with a grace period of
+/// its own: that one knows better whom to kill, and what to say of it.
+pub const HEAD_START: Duration = Duration::from_secs(1);
+
 /// What the shutdown does, fixed from the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -64,6 +68,15 @@ impl Policy {
     }
 }
 
+/// What a command that is a sexton does by itself in a shutdown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Nested {
+    /// It sends SIGKILL when a grace period is over.
+    pub kills: bool,
+    /// It sends further signals in turn.
+    pub escalates: bool,
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -77,6 +90,8 @@ pub enum Event {
     CommandExited,
     /// The command is gone and no other process is left either.
     Alone,
+    /// The command is a sexton itself, and does these by itself.
+    CommandIsSexton(Nested),
     /// Time has passed, and nothing else happened.
     Tick,
 }
@@ -139,6 +154,8 @@ pub struct Machine {
     state: State,
     command_is_stopped: bool,
     command_is_gone: bool,
+    /// What it does by itself, being a sexton.
+    nested: Nested,
     /// The stop signal that began the shutdown.
     stop: Option<Received>,
 }
@@ -146,7 +163,14 @@ pub struct Machine {
 impl Machine {
     /// A machine whose command runs.
     pub fn new(policy: Policy) -> Machine {
-        Machine { policy, state: State::Running, command_is_stopped: false, command_is_gone: false, stop: None }
+        Machine {
+            policy,
+            state: State::Running,
+            command_is_stopped: false,
+            command_is_gone: false,
+            nested: Nested::default(),
+            stop: None,
+        }
     }
 
     /// When the machine wants its next [`Event::Tick`], if nothing happens before; `None`: never.
@@ -155,11 +179,21 @@ impl Machine {
             State::Running | State::Done => None,
             State::Sleeping { until, .. } => Some(until),
             State::Stopping { deadline, since, steps } => {
-                let step = self.policy.escalation.step(steps).map(|(after, _)| since.saturating_add(after));
-                step.into_iter().chain(deadline).min()
+                let step = self.step(steps).map(|(after, _)| since.saturating_add(after));
+                step.into_iter().chain(deadline.map(|deadline| self.kill_at(deadline))).min()
             }
             State::Killing { give_up } => Some(give_up),
         }
+    }
+
+    /// When SIGKILL is sent for this deadline: two that kill at the same moment would be one too many.
+    fn kill_at(&self, deadline: Duration) -> Duration {
+        deadline.saturating_add(if self.nested.kills { HEAD_START } else { Duration::ZERO })
+    }
+
+    /// A step of the escalation, if it is ours to take.
+    fn step(&self, steps: usize) -> Option<(Duration, Signal)> {
+        self.policy.escalation.step(steps).filter(|_| !self.nested.escalates)
     }
 
     /// Takes one event at the time `now` and hands what is to be done to `act`.
@@ -177,6 +211,7 @@ impl Machine {
             Event::Signal(received) => self.signal(received, now, act),
             Event::CommandStopped(signal) => self.command_stopped(signal, act),
             Event::CommandContinued => self.command_is_stopped = false,
+            Event::CommandIsSexton(nested) => self.nested = nested,
             Event::CommandExited | Event::Alone | Event::Tick => {}
         }
     }
@@ -214,14 +249,14 @@ impl Machine {
             self.forward_stop(held, act);
         }
         while let State::Stopping { deadline, since, steps } = self.state
-            && let Some((after, signal)) = self.policy.escalation.step(steps)
+            && let Some((after, signal)) = self.step(steps)
             && now >= since.saturating_add(after)
         {
             self.state = State::Stopping { deadline, since, steps: steps + 1 };
             act(Action::Escalate(signal));
         }
         if let State::Stopping { deadline: Some(deadline), .. } = self.state
-            && now >= deadline
+            && now >= self.kill_at(deadline)
         {
             self.state = State::Killing { give_up: now.saturating_add(KILL_TIMEOUT) };
             act(Action::Kill);
@@ -246,15 +281,18 @@ impl Machine {
             State::Running => {
                 self.stop = Some(received);
                 act(Action::ShutdownBegins(received));
-                let deadline = self.policy.grace_period.map(|grace| now.saturating_add(grace));
-                if self.policy.pre_stop_sleep.is_zero() {
-                    self.state = stopping(now, deadline);
+                // One clock for all that stand in a row: it was started when the first of them got the signal.
+                let held_back = received.held_back().unwrap_or_default();
+                let began = now.saturating_sub(held_back.since);
+                let deadline = self.policy.grace_period.map(|grace| began.saturating_add(grace));
+                let until = began.saturating_add(self.policy.pre_stop_sleep);
+                if held_back.is_over || until <= now {
+                    self.state = stopping(now, told(now, until, deadline));
                     self.forward_stop(received, act);
                 } else {
                     if let Some(signal) = self.policy.pre_stop_signal.filter(|_| !self.command_is_gone) {
                         act(Action::PreStop(signal));
                     }
-                    let until = now.saturating_add(self.policy.pre_stop_sleep);
                     self.state = State::Sleeping { until, held: received, deadline };
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem;
+use std::time::Duration;
 
 use humantime::format_duration;
 use log::kv::Value;
@@ -12,11 +13,12 @@ use super::job::Job;
 use crate::config::{Config, Orphans};
 use crate::phase::Phase;
 use crate::report::{self, Facts, Name};
-use crate::shutdown::{Action, Event};
-use crate::signal::{Received, Signal};
+use crate::shutdown::{Action, Event, Nested};
+use crate::signal::{HeldBack, Received, Signal};
 use crate::sys::{
-    Change, ChangeKind, Death, GroupStop, NoProc, SendError, Sent, Usage, die_by, kill_orphans, make_mark,
-    none_in_namespace, own_pid, send, send_to_group, send_to_orphaned_group, set_own_name, signal_orphans,
+    Badge, Change, ChangeKind, Death, GroupStop, NoProc, SendError, Sent, Usage, die_by, kill_orphans, make_mark,
+    none_in_namespace, own_pid, send, send_held_back, send_to_group, send_to_orphaned_group, set_own_name,
+    signal_orphans,
 };
 use crate::why::amounts::{Count, Rounded, milliseconds};
 use crate::why::cost::Cost;
@@ -43,6 +45,10 @@ pub(super) struct Hands<'a> {
     pub phase: Option<Phase>,
     /// The stop signal that went to the whole process group of the command.
     pub group_stop: Option<GroupStop>,
+    /// What was learned of the command when it was sent a signal.
+    pub learned: Option<Event>,
+    /// The command is a sexton with times: SIGKILL for it is for all that it would have cared for.
+    pub is_nested: bool,
     /// It is known which sessions are older than the command.
     pub knows_sessions: bool,
     /// The grace period is over and all that is left is to be killed.
@@ -133,14 +139,15 @@ impl Hands<'_> {
         left::tell(self.config, self.command, self.evidence, End { is_good, group_stop: self.group_stop });
     }
 
-    pub fn act(&mut self, action: Action) {
+    pub fn act(&mut self, action: Action, now: Duration) {
         match action {
-            Action::ShutdownBegins(received) => self.shutdown_begins(received),
+            Action::ShutdownBegins(received) => self.shutdown_begins(received, now),
             Action::Forward(received) | Action::ForwardStop(received) if self.ended.is_some() => {
                 self.signal_orphans(&received, None);
             }
             Action::Forward(received) => {
-                if self.forward(&received) {
+                let sent = self.send(&received);
+                if self.tell_forwarded(&received, sent) {
                     self.evidence.forwarded(received, false);
                 }
             }
@@ -149,7 +156,8 @@ impl Hands<'_> {
                 if self.config.group {
                     self.group_stop = Some(GroupStop::now(self.command.pid));
                 }
-                if self.forward(&received) {
+                let sent = self.send_stop(&received, now);
+                if self.tell_forwarded(&received, sent) {
                     self.evidence.forwarded(received, true);
                 }
             }
@@ -211,22 +219,31 @@ impl Hands<'_> {
         }
     }
 
-    fn shutdown_begins(&mut self, received: Received) {
+    fn shutdown_begins(&mut self, received: Received, now: Duration) {
         self.shutdown_began = true;
         self.enter(Phase::Drain);
-        let sender = self.evidence.stop_requested(received);
+        let sender = self.evidence.stop_requested(received, now);
         let sleep = self.config.pre_stop_sleep;
-        let forwarding: &dyn fmt::Display = if sleep.is_zero() {
+        let held_back = received.held_back();
+        let left = held_back.map_or(sleep, |held_back| held_back.left_of(sleep));
+        let earlier: &dyn fmt::Display = match held_back {
+            Some(held_back) => &format_args!(", a sexton that has held it back for {}", Rounded(held_back.since)),
+            None => &"",
+        };
+        let forwarding: &dyn fmt::Display = if left.is_zero() {
             &""
-        } else {
+        } else if left == sleep {
             &format_args!("; sleeping {} before forwarding it", format_duration(sleep))
+        } else {
+            &format_args!("; sleeping {} more before forwarding it", Rounded(left))
         };
         let facts = by(Facts::of("shutdown_begins").and_shown("signal", &received.signal), Some(&sender));
+        let facts = facts.and_if("held_back_ms", held_back.map(|held_back| milliseconds(held_back.since)));
         let facts = facts.and("pre_stop_sleep_ms", milliseconds(sleep));
         let facts = facts.and_if("grace_period_ms", self.config.grace_period.map(milliseconds));
         report::tell(
             Level::Info,
-            format_args!("shutdown begins: {} from {sender}{forwarding}", received.signal),
+            format_args!("shutdown begins: {} from {sender}{earlier}{forwarding}", received.signal),
             &facts,
         );
     }
@@ -261,9 +278,8 @@ impl Hands<'_> {
     }
 
     /// Returns whether it was sent.
-    fn forward(&self, received: &Received) -> bool {
+    fn tell_forwarded(&self, received: &Received, sent: Result<(), SendError>) -> bool {
         let (pid, signal) = (self.command.pid, received.signal);
-        let sent = self.send(received);
         match sent {
             Ok(()) => {
                 let level = if self.evidence.stop().is_some() { Level::Info } else { Level::Debug };
@@ -314,6 +330,20 @@ impl Hands<'_> {
             // Refused where there is nobody left, and that is well.
             let _ = send_to_group(self.command.pid, &by_sexton(signal));
         }
+    }
+
+    /// A command that is a sexton is told how the signal was held back, so that one stop is one sleep.
+    fn send_stop(&mut self, received: &Received, now: Duration) -> Result<(), SendError> {
+        let earlier = received.held_back();
+        let has_times = self.config.has_times() || earlier.is_some();
+        // One that came with a value has no room for ours.
+        let badge = if has_times && !received.is_queued() { Badge::of(self.command.pid) } else { None };
+        let Some(Badge { kills, escalates }) = badge else { return self.send(received) };
+        self.is_nested = true;
+        self.learned = Some(Event::CommandIsSexton(Nested { kills, escalates }));
+        let since = self.evidence.since_stop(now);
+        let is_over = since < self.config.pre_stop_sleep || earlier.is_some_and(|earlier| earlier.is_over);
+        send_held_back(self.command.pid, self.config.group, received.signal, HeldBack { since, is_over })
     }
 
     fn send(&self, received: &Received) -> Result<(), SendError> {
@@ -387,7 +417,7 @@ impl Hands<'_> {
 
     /// SIGKILL to all that is left, unless orphans are to be left.
     fn kill_orphans(&mut self) {
-        self.killing = self.config.orphans != Orphans::Leave;
+        self.killing = self.config.orphans != Orphans::Leave || self.is_nested;
         if self.killing && kill_orphans(self.command.pid, self.knows_sessions).is_err() {
             self.killing = false;
             warn!("there is no usable /proc: processes that {} left may survive", self.command);

@@ -21,7 +21,7 @@ use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event, Machine, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
-    Inbox, Opened, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_log,
+    Badge, Inbox, Opened, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_log,
     is_one_of_several, leads_session, leave_terminal, leave_working_directory, monotonic_now, note_old_sessions,
     own_pid, remove_mark, unblock_stderr,
 };
@@ -111,6 +111,10 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
     }
     info!(event = "command_started", command:% = Name(command.name), pid = command.pid; "started {command}");
 
+    if config.has_times() {
+        let escalates = config.escalation.last().is_some();
+        Badge { kills: config.grace_period.is_some(), escalates }.put_on();
+    }
     let machine = Machine::new(Policy {
         stop_signals: config.stop_signals,
         rewrites: config.rewrites,
@@ -130,6 +134,8 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
         shutdown_began: false,
         phase: None,
         group_stop: None,
+        learned: None,
+        is_nested: false,
         knows_sessions,
         killing: false,
     };
@@ -223,8 +229,12 @@ impl Surroundings for Supervisor<'_> {
         self.hands.is_alone()
     }
 
-    fn act(&mut self, action: Action) {
-        self.hands.act(action);
+    fn act(&mut self, action: Action, now: Duration) {
+        self.hands.act(action, now);
+    }
+
+    fn learned(&mut self) -> Option<Event> {
+        self.hands.learned.take()
     }
 
     fn is_done(&self) -> bool {

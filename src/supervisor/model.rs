@@ -265,6 +265,10 @@ impl Surroundings for World {
 
     fn signal_was_handled(&mut self, _received: Received) {}
 
+    fn learned(&mut self) -> Option<Event> {
+        None
+    }
+
     fn next_change(&mut self) -> Looked {
         match self.kernel.change() {
             Some(event) => {
@@ -288,7 +292,7 @@ impl Surroundings for World {
         self.over
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action, _now: Duration) {
         match action {
             Action::Forward(received) | Action::ForwardStop(received) => {
                 let (original, fate) = self.fates.get_mut(&received.value).expect("what is forwarded has come");

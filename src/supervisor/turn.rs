@@ -35,8 +35,11 @@ pub(super) trait Surroundings {
     /// while the command is not known to be gone.
     fn is_alone(&mut self) -> Option<bool>;
 
-    /// Does what the machine says.
-    fn act(&mut self, action: Action);
+    /// Does what the machine says at this moment.
+    fn act(&mut self, action: Action, now: Duration);
+
+    /// What was learned of the command in doing so, once.
+    fn learned(&mut self) -> Option<Event>;
 
     /// Nobody needs to know of any other change.
     fn is_done(&self) -> bool;
@@ -121,7 +124,10 @@ impl<S: Surroundings> Turns<S> {
     /// Hands an event to the machine, and does what that says.
     pub fn event(&mut self, event: Event) {
         let now = self.now();
-        self.machine.handle(event, now, &mut |action| self.surroundings.act(action));
+        self.machine.handle(event, now, &mut |action| self.surroundings.act(action, now));
+        if let Some(event) = self.surroundings.learned() {
+            self.machine.handle(event, now, &mut |action| self.surroundings.act(action, now));
+        }
     }
 
     fn now(&mut self) -> Duration {

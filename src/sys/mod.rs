@@ -19,6 +19,7 @@ mod left;
 mod mark;
 mod memory;
 mod mounts;
+mod nested;
 mod oom;
 mod orphans;
 mod output;
@@ -50,6 +51,7 @@ pub use left::{Descent, each_left, is_descendant, is_machine, pause_a_moment};
 pub use mark::{make_mark, remove_mark};
 pub use memory::Allocator;
 pub use mounts::mount_point;
+pub use nested::Badge;
 pub use oom::{Ceiling, Memory};
 pub use orphans::{GroupStop, Sent, each_of_ours, kill_orphans, none_in_namespace, note_old_sessions, signal_orphans};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
@@ -60,7 +62,8 @@ pub use process::{
 };
 pub use reap::{Change, ChangeKind, Children, Death, Reaper, Reaping, can_be_reaped, children, is_dead};
 pub use signals::{
-    Inbox, Inherited, SendError, die_by, send, send_to_group, send_to_orphaned_group, stop_self, suspend_self,
+    Inbox, Inherited, SendError, die_by, send, send_held_back, send_to_group, send_to_orphaned_group, stop_self,
+    suspend_self,
 };
 pub use socket::{Address, Connection};
 pub use spawn::{Candidates, Failure, Launch, Missed, Started, spawn};

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::first;
 use super::process::own_pid;
-use crate::signal::{Received, Signal, SignalSet};
+use crate::signal::{HeldBack, Received, Signal, SignalSet};
 
 /// What `sigsetsize` of the rt_ system calls must be: 64 signals, one bit each.
 const SET_SIZE: usize = size_of::<u64>();
@@ -108,7 +108,6 @@ static HANDLER_STACK: HandlerStack = HandlerStack(UnsafeCell::new([0; _]));
 ///
 /// It was ignored, and cannot be any more.
 pub(super) fn swallow_terminal_stops() -> Result<(), Errno> {
-    extern "C" fn nothing(_signal: libc::c_int) {}
     let stack = HANDLER_STACK.0.get();
     let stack = libc::stack_t { ss_sp: stack.cast(), ss_flags: 0, ss_size: size_of_val(&HANDLER_STACK) };
     // SAFETY: the kernel reads a stack_t; the memory that it names is there for good.
@@ -143,6 +142,19 @@ fn raise_unblocked(signal: Signal) -> Result<(), Errno> {
     kill(own_pid(), signal)?;
     // Taken on the way out of the system call.
     set_mask(SignalSet::of(signal).complement()).map(drop)
+}
+
+extern "C" fn nothing(_signal: libc::c_int) {}
+
+/// Catches a signal that is blocked, and so stays pending until it is asked for as before.
+///
+/// By the system call itself: musl's sigaction(3) unblocks 32 and 33 before the first handler.
+pub(super) fn catch_blocked(signal: Signal) {
+    // The kernel's own structure begins with the handler; no flags, no mask (rt_sigaction(2)).
+    let new = [nothing as *const () as usize as u64, 0, 0, 0];
+    let old: *const u64 = ptr::null();
+    // SAFETY: the kernel reads a structure that is not larger than this one; the handler does nothing.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signal.number(), new.as_ptr(), old, SET_SIZE) };
 }
 
 /// Sets what is done at this signal and returns what was done before. Only a seccomp profile refuses it
@@ -225,7 +237,13 @@ fn timed_wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
     let signal = Signal::new(signal as i32)?;
     // SAFETY: plain integers, zeroed and then written by the kernel.
     let info = unsafe { info.assume_init() };
-    Some(Received { signal, code: info.code, pid: info.pid, uid: info.uid, value: info.value })
+    let code = match info.code {
+        libc::SI_QUEUE if info.errno == HELD_BACK => Received::HELD_BACK,
+        // rt_sigqueueinfo(2) takes any code below zero.
+        Received::HELD_BACK => libc::SI_QUEUE,
+        code => code,
+    };
+    Some(Received { signal, code, pid: info.pid, uid: info.uid, value: info.value })
 }
 
 /// Why a signal could not be sent.
@@ -246,10 +264,32 @@ pub fn send(pid: i32, received: &Received) -> Result<(), SendError> {
     if !received.is_queued() {
         return kill(pid, received.signal).map_err(SendError::Refused);
     }
-    let info = queued_info(received);
+    queue(pid, received.signal, &queued_info(received))
+}
+
+/// What `si_errno` is in a signal by which a sexton tells its command, a sexton, how it held the signal back.
+/// The kernel passes it on, and nobody else sets it: sigqueue(3) makes it zero.
+const HELD_BACK: i32 = 0x5e87_0a01;
+
+/// Sends a stop signal to a child that is a sexton, with how it was held back: as kill(2) otherwise, and
+/// where the kernel does not take that, or not for a whole group, by kill(2).
+///
+/// # Errors
+///
+/// As [`send`].
+pub fn send_held_back(pid: i32, to_group: bool, signal: Signal, held_back: HeldBack) -> Result<(), SendError> {
+    let by_us = Received { uid: nix::unistd::getuid().as_raw(), ..Received::sent_by(own_pid(), signal) };
+    let info = SigInfo { errno: HELD_BACK, ..queued_info(&Received { value: held_back.to_value(), ..by_us }) };
+    match if to_group { queue_to_group(pid, signal, &info) } else { queue(pid, signal, &info) } {
+        Err(SendError::WithoutValue(_)) => Ok(()),
+        sent => sent,
+    }
+}
+
+fn queue(pid: i32, signal: Signal, info: &SigInfo) -> Result<(), SendError> {
     // SAFETY: `info` has the size and layout of a siginfo_t.
-    let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, received.signal.number(), &raw const info) };
-    without_value(sent, || kill(pid, received.signal))
+    let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid, signal.number(), ptr::from_ref(info)) };
+    without_value(sent, || kill(pid, signal))
 }
 
 /// Sends a signal to the process group that a child of ours leads, and to the child itself if it
@@ -259,38 +299,47 @@ pub fn send(pid: i32, received: &Received) -> Result<(), SendError> {
 ///
 /// As [`send`]; `Refused(EPERM)` only when no process of the group may be signalled.
 pub fn send_to_group(pid: i32, received: &Received) -> Result<(), SendError> {
-    // A command that went to another group is not reached with its own, where it may have left others.
-    let has_left = || nix::unistd::getpgid(Some(Pid::from_raw(pid))).is_ok_and(|group| group.as_raw() != pid);
-    let plain = || match kill(-pid, received.signal) {
-        Err(_) => kill(pid, received.signal),
-        Ok(()) if has_left() => kill(pid, received.signal),
-        Ok(()) => Ok(()),
-    };
     if !received.is_queued() {
-        return plain().map_err(SendError::Refused);
+        return kill_group(pid, received.signal).map_err(SendError::Refused);
     }
+    queue_to_group(pid, received.signal, &queued_info(received))
+}
+
+fn queue_to_group(pid: i32, signal: Signal, info: &SigInfo) -> Result<(), SendError> {
     /// Since Linux 6.9 (pidfd_send_signal(2)): the only way to give a group a value.
     const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 1 << 2;
-    let info = queued_info(received);
+    let (number, pointer) = (signal.number(), ptr::from_ref(info));
     // SAFETY: takes two integers.
     let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let mut sent = pidfd;
     if pidfd >= 0 {
-        let number = received.signal.number();
         // SAFETY: `info` has the size and layout of a siginfo_t; the descriptor is ours.
-        sent = unsafe {
-            libc::syscall(libc::SYS_pidfd_send_signal, pidfd, number, &raw const info, PIDFD_SIGNAL_PROCESS_GROUP)
-        };
+        sent =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, number, pointer, PIDFD_SIGNAL_PROCESS_GROUP) };
     }
-    let mut result = without_value(sent, plain);
-    if sent >= 0 && has_left() {
-        result = send(pid, received);
+    let mut result = without_value(sent, || kill_group(pid, signal));
+    if sent >= 0 && has_left_its_group(pid) {
+        result = queue(pid, signal, info);
     }
     if pidfd >= 0 {
         // SAFETY: the descriptor was opened above and nobody else has it.
         unsafe { libc::close(pidfd as i32) };
     }
     result
+}
+
+/// kill(2) for the group that a child of ours led, and for the child.
+fn kill_group(pid: i32, signal: Signal) -> Result<(), Errno> {
+    match kill(-pid, signal) {
+        Err(_) => kill(pid, signal),
+        Ok(()) if has_left_its_group(pid) => kill(pid, signal),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// A command that went to another group is not reached with its own, where it may have left others.
+fn has_left_its_group(pid: i32) -> bool {
+    nix::unistd::getpgid(Some(Pid::from_raw(pid))).is_ok_and(|group| group.as_raw() != pid)
 }
 
 /// Sends a signal to the process group that a reaped child led, if it is still there.

@@ -28,7 +28,7 @@ pub struct Evidence {
     counted_too_late: bool,
     /// What was seen of the command when it was dead and not reaped.
     last_look: Option<LastLook>,
-    /// Who asked for the shutdown, and when.
+    /// Who asked for the shutdown, and when: us, or a sexton in front of us.
     stop: Option<(Sender, Duration)>,
     /// When the first stop signal was forwarded.
     stop_forwarded: Option<Duration>,
@@ -83,12 +83,10 @@ impl Evidence {
         }
     }
 
-    /// This signal asks for the shutdown. Returns who sent it.
-    pub fn stop_requested(&mut self, received: Received) -> Sender {
-        // Before the look at the sender, which takes its time.
-        let now = monotonic_now();
+    /// This signal asks for the shutdown, now. Returns who sent it.
+    pub fn stop_requested(&mut self, received: Received, now: Duration) -> Sender {
         let sender = sender(received);
-        self.stop = Some((sender, now));
+        self.stop = Some((sender, now.saturating_sub(received.held_back().unwrap_or_default().since)));
         sender
     }
 
@@ -125,6 +123,11 @@ impl Evidence {
     /// The first stop signal, and who sent it.
     pub fn stop(&self) -> Option<Sender> {
         self.stop.map(|(sender, _)| sender)
+    }
+
+    /// How long ago the first stop signal came, to us or to a sexton in front of us.
+    pub fn since_stop(&self, now: Duration) -> Duration {
+        self.stop.map_or(Duration::ZERO, |(_, asked)| now.saturating_sub(asked))
     }
 
     /// How long the stop signal was held back, and how long the command has had it.

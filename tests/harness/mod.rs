@@ -233,6 +233,15 @@ impl Running {
         assert_eq!(unsafe { libc::sigqueue(self.pid, signal, value) }, 0);
     }
 
+    /// Sends sexton a signal with these parts of a siginfo_t (rt_sigqueueinfo(2)).
+    pub fn forge(&self, signal: i32, errno: i32, code: i32, value: u64) {
+        let low = |number: i32| u64::from(number as u32);
+        let mut info = [0_u64; 16];
+        (info[0], info[1], info[3]) = (low(signal) | low(errno) << 32, low(code), value);
+        let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, self.pid, signal, info.as_ptr()) };
+        assert_eq!(sent, 0, "{}", std::io::Error::last_os_error());
+    }
+
     /// The next line of the command's stdout.
     pub fn line(&mut self) -> String {
         let stdout = self.stdout.as_mut().expect("stdout is a pipe");
