@@ -75,6 +75,11 @@ impl Signal {
         matches!(self, Signal::TSTP | Signal::TTIN | Signal::TTOU)
     }
 
+    /// Whether it does nothing to a process that has no handler for it (signal(7), "Ign" and "Cont").
+    pub fn is_ignored_by_default(self) -> bool {
+        matches!(self.number(), libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH)
+    }
+
     /// Whether the kernel never lets a process catch it (SIGKILL, SIGSTOP).
     pub fn is_uncatchable(self) -> bool {
         self == Signal::KILL || self == Signal::STOP

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sexton::sys::parsers::{cgroup_in, oom_kills, parse_stat};
+use sexton::sys::parsers::{cgroup_in, oom_kills, parse_stat, parse_system_call, status_of};
 use sexton_fuzz::growing_at_most;
 
 fuzz_target!(|input: &[u8]| {
@@ -12,6 +12,8 @@ fuzz_target!(|input: &[u8]| {
         // As the files are read: what is no UTF-8 becomes U+FFFD.
         let text = String::from_utf8_lossy(input);
         let _ = text.lines().find_map(oom_kills);
+        let _ = text.lines().find_map(parse_system_call);
+        let _ = status_of(&text);
         for controller in ["memory", "pids"] {
             if let Some(cgroup) = cgroup_in(&text, &text, controller) {
                 // From our own up to where the hierarchy is mounted, and not beyond.

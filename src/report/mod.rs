@@ -78,7 +78,7 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    const MOST: usize = 32;
+    const MOST: usize = 48;
 
     /// Of this event.
     pub fn of(event: &'a str) -> Facts<'a> {

@@ -125,6 +125,9 @@ struct Onlooker {
     stop_was_sent: bool,
     /// When that was.
     told: Option<Duration>,
+    /// Since when who is left has had a stop signal.
+    had_it: Option<Duration>,
+    noticed: bool,
     /// When the command exited.
     gone: Option<Duration>,
     /// When SIGKILL was sent.
@@ -147,6 +150,8 @@ impl Onlooker {
             insisted: false,
             stop_was_sent: false,
             told: None,
+            had_it: None,
+            noticed: false,
             gone: None,
             killed: None,
             orphans_told: false,
@@ -166,6 +171,8 @@ struct Seen<'a> {
     after: Onlooker,
     /// The event is the first stop signal once more.
     echo: bool,
+    /// A machine that has given its notice already does the same but for that, and comes to the same state.
+    same_without_notice: bool,
     actions: &'a [Action],
     wake_at: Option<Duration>,
 }
@@ -195,6 +202,15 @@ impl Seen<'_> {
 
     fn kills(&self) -> usize {
         self.count(|action| *action == Action::Kill)
+    }
+
+    fn notices(&self) -> usize {
+        self.count(|action| *action == Action::StillThere)
+    }
+
+    /// When the notice is due, if SIGKILL does not come first.
+    fn notice(&self) -> Option<Duration> {
+        Some(self.after.had_it? + self.policy.notice_after).filter(|_| self.after.killed.is_none() && self.goes_on())
     }
 
     fn escalations(&self) -> usize {
@@ -275,7 +291,7 @@ impl Seen<'_> {
 type Check = fn(&Seen) -> Option<bool>;
 
 /// The invariants of docs/design.md, in its words and its order.
-const INVARIANTS: [(&str, Check); 30] = [
+const INVARIANTS: [(&str, Check); 35] = [
     ("After the end nothing is done.", |s| s.before.over.then_some(s.actions.is_empty())),
     ("When nobody is left to care for, sexton exits at once.", |s| {
         (s.nobody_left() && !s.before.over).then(|| s.actions == [Action::Exit])
@@ -371,6 +387,18 @@ const INVARIANTS: [(&str, Check); 30] = [
     ("What a sexton in front of this one has slept is not slept once more.", |s| {
         (s.begins_after_the_sleep() && !s.before.over).then(|| s.stops() > 0)
     }),
+    ("A shutdown has one notice at most.", |s| (s.notices() > 0).then(|| s.notices() == 1 && !s.before.noticed)),
+    ("The notice never comes before who is left has had the stop signal for its time, nor behind SIGKILL.", |s| {
+        (s.notices() > 0).then(|| s.notice().is_some_and(|due| s.after.now >= due))
+    }),
+    ("Whoever has had the stop signal for that time and is not killed is noticed.", |s| {
+        s.notice().filter(|due| s.after.now >= *due).map(|_| s.after.noticed)
+    }),
+    ("The machine wakes up in time for the notice.", |s| {
+        let due = s.notice().filter(|_| !s.after.noticed)?;
+        Some(s.wake_at.is_some_and(|moment| moment <= due))
+    }),
+    ("The notice moves no deadline and no signal.", |s| Some(s.same_without_notice)),
 ];
 
 /// The machine and its onlooker, at one point of a sequence of events.
@@ -384,12 +412,12 @@ struct Point {
 /// All that the future of a point depends on.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
-    machine: (State, bool, bool, Nested, Option<Received>),
+    machine: (State, Notice, bool, bool, Nested, Option<Received>),
     first_stop: Option<Received>,
-    flags: [bool; 6],
+    flags: [bool; 7],
     escalated: usize,
     /// How long ago the times are that the onlooker remembers.
-    ages: [Option<Duration>; 4],
+    ages: [Option<Duration>; 5],
 }
 
 impl Point {
@@ -408,12 +436,17 @@ impl Point {
             State::Killing { give_up } => State::Killing { give_up: ahead(give_up) },
             state @ (State::Running | State::Done) => state,
         };
+        let notice = match machine.notice {
+            Notice::DueAt(moment) => Notice::DueAt(ahead(moment)),
+            notice @ (Notice::NotDue | Notice::Given) => notice,
+        };
+        let is_past_notice = onlooker.noticed || onlooker.killed.is_some();
         let age = |moment: Option<Duration>, most| moment.map(|moment| (onlooker.now - moment).min(most));
         // The longest time that the start of the shutdown is compared with.
         let most = policy.pre_stop_sleep.max(policy.grace_period.unwrap_or_default()).max(ECHO);
         let last_step = policy.escalation.last().map_or(Duration::ZERO, |(after, _)| after);
         Key {
-            machine: (state, machine.command_is_stopped, machine.command_is_gone, machine.nested, machine.stop),
+            machine: (state, notice, machine.command_is_stopped, machine.command_is_gone, machine.nested, machine.stop),
             first_stop: onlooker.first_stop.map(|(received, _)| received),
             escalated: onlooker.escalated,
             flags: [
@@ -422,12 +455,14 @@ impl Point {
                 onlooker.orphans_told,
                 onlooker.stopped,
                 onlooker.kills,
+                onlooker.noticed,
                 onlooker.over,
             ],
             ages: [
                 age(onlooker.first_stop.map(|(_, at)| at), most),
                 age(onlooker.gone, most),
                 age(onlooker.told, most.max(last_step)),
+                age(onlooker.had_it.filter(|_| !is_past_notice), policy.notice_after),
                 age(onlooker.killed, KILL_TIMEOUT),
             ],
         }
@@ -465,6 +500,7 @@ impl Point {
         };
         let mut actions = Vec::new();
         machine.handle(event, onlooker.now, &mut |action| actions.push(action));
+        let same_without_notice = is_same_without_notice(&self.machine, event, onlooker.now, machine, &actions);
 
         let echo = onlooker.learn(step, policy);
         let mut seen = Seen {
@@ -473,11 +509,15 @@ impl Point {
             before: self.onlooker,
             after: *onlooker,
             echo,
+            same_without_notice,
             actions: &actions,
             wake_at: machine.wake_at(),
         };
         seen.after.stop_was_sent |= seen.stops() > 0;
         seen.after.told = seen.after.told.or(seen.after.stop_was_sent.then_some(seen.after.now));
+        let told = seen.count(|action| matches!(action, Action::ForwardStop(_) | Action::StopOrphans(_))) > 0;
+        seen.after.had_it = seen.after.had_it.or(told.then_some(seen.after.now));
+        seen.after.noticed |= seen.notices() > 0;
         seen.after.orphans_told |= seen.count(|action| matches!(action, Action::StopOrphans(_))) > 0;
         seen.after.escalated += seen.escalations();
         seen.after.killed = seen.after.killed.or((seen.kills() > 0).then_some(seen.after.now));
@@ -493,6 +533,17 @@ impl Point {
     }
 }
 
+/// Whether a machine that has given its notice already would have done the same, but for the notice, and come
+/// to the same state.
+fn is_same_without_notice(before: &Machine, event: Event, now: Duration, after: &Machine, actions: &[Action]) -> bool {
+    let mut quiet = Machine { notice: Notice::Given, ..before.clone() };
+    let mut others = actions.iter().filter(|action| **action != Action::StillThere);
+    let mut is_same = true;
+    quiet.handle(event, now, &mut |action| is_same &= others.next() == Some(&action));
+    let known = |machine: &Machine| (machine.state, machine.command_is_stopped, machine.command_is_gone, machine.stop);
+    is_same && others.next().is_none() && known(&quiet) == known(after)
+}
+
 impl Onlooker {
     /// What the event says by itself. Returns whether it is an echo of the first stop signal.
     fn learn(&mut self, step: Step, policy: &Policy) -> bool {
@@ -500,6 +551,8 @@ impl Onlooker {
             Step::Exits => {
                 self.gone = Some(self.now);
                 self.stopped = false;
+                // Orphans that are to be stopped are told at this moment, and had nothing before.
+                self.had_it = self.had_it.filter(|_| policy.orphans != Orphans::Stop);
             }
             Step::Stopped => self.stopped = true,
             Step::Continued => self.stopped = false,
@@ -600,6 +653,8 @@ fn policy(sleep: u32, grace: u32, orphans: Orphans, stop: Option<Signal>) -> Pol
         grace_period: Some(UNIT * grace).filter(|grace| !grace.is_zero()),
         escalation: Escalation::default(),
         orphans,
+        // Before, at and behind the end of a grace period.
+        notice_after: UNIT * 2,
     }
 }
 

@@ -38,6 +38,11 @@ pub const LATE_GRACE: Duration = Duration::from_secs(1);
 /// its own: that one knows better whom to kill, and what to say of it.
 pub const HEAD_START: Duration = Duration::from_secs(1);
 
+/// So long the command has had the stop signal when the notice tells that it is still there.
+///
+/// Half of the ten seconds after which `docker stop` kills the container, and whoever would tell then.
+pub const NOTICE: Duration = Duration::from_secs(5);
+
 /// What the shutdown does, fixed from the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -56,6 +61,8 @@ pub struct Policy {
     pub escalation: Escalation,
     /// What becomes of the processes that the command leaves.
     pub orphans: Orphans,
+    /// From the forwarding of the stop signal to the notice that its receiver is still there ([`NOTICE`]).
+    pub notice_after: Duration,
 }
 
 impl Policy {
@@ -117,6 +124,8 @@ pub enum Action {
     Continue,
     /// The command was stopped by this signal, and no shutdown is going on.
     CommandStopped(Signal),
+    /// Whoever was told to stop has had the time for it, and is still there: look why, and tell.
+    StillThere,
     /// Send SIGKILL to the command, or to all that is left when orphans are not to be left.
     Kill,
     /// SIGKILL did not end everything within [`KILL_TIMEOUT`]: exit all the same.
@@ -147,11 +156,22 @@ enum State {
     Done,
 }
 
+/// The one notice that there is in a shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Notice {
+    /// Nobody who is left was told to stop.
+    NotDue,
+    /// At this moment, if somebody is still there.
+    DueAt(Duration),
+    Given,
+}
+
 /// The state machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
     policy: Policy,
     state: State,
+    notice: Notice,
     command_is_stopped: bool,
     command_is_gone: bool,
     /// What it does by itself, being a sexton.
@@ -166,6 +186,7 @@ impl Machine {
         Machine {
             policy,
             state: State::Running,
+            notice: Notice::NotDue,
             command_is_stopped: false,
             command_is_gone: false,
             nested: Nested::default(),
@@ -180,7 +201,11 @@ impl Machine {
             State::Sleeping { until, .. } => Some(until),
             State::Stopping { deadline, since, steps } => {
                 let step = self.step(steps).map(|(after, _)| since.saturating_add(after));
-                step.into_iter().chain(deadline.map(|deadline| self.kill_at(deadline))).min()
+                let notice = match self.notice {
+                    Notice::DueAt(moment) => Some(moment),
+                    Notice::NotDue | Notice::Given => None,
+                };
+                step.into_iter().chain(deadline.map(|deadline| self.kill_at(deadline))).chain(notice).min()
             }
             State::Killing { give_up } => Some(give_up),
         }
@@ -237,8 +262,12 @@ impl Machine {
             stopping @ State::Stopping { .. } => stopping,
             State::Killing { .. } | State::Done => return,
         };
+        if let Notice::DueAt(_) = self.notice {
+            // It was about the command. Who is left is told only now.
+            self.notice = Notice::NotDue;
+        }
         let stop = self.stop.unwrap_or(self.policy.own_stop());
-        self.forward(stop, Action::StopOrphans, act);
+        self.tell_to_stop(stop, Action::StopOrphans, now, act);
     }
 
     fn time_passes(&mut self, now: Duration, act: &mut impl FnMut(Action)) {
@@ -246,7 +275,7 @@ impl Machine {
             && now >= until
         {
             self.state = stopping(now, told(now, until, deadline));
-            self.forward_stop(held, act);
+            self.forward_stop(held, now, act);
         }
         while let State::Stopping { deadline, since, steps } = self.state
             && let Some((after, signal)) = self.step(steps)
@@ -260,6 +289,13 @@ impl Machine {
         {
             self.state = State::Killing { give_up: now.saturating_add(KILL_TIMEOUT) };
             act(Action::Kill);
+        }
+        // Once SIGKILL is sent, what is said of that tells the rest.
+        if let (State::Stopping { .. }, Notice::DueAt(moment)) = (self.state, self.notice)
+            && now >= moment
+        {
+            self.notice = Notice::Given;
+            act(Action::StillThere);
         }
         if let State::Killing { give_up } = self.state
             && now >= give_up
@@ -288,7 +324,7 @@ impl Machine {
                 let until = began.saturating_add(self.policy.pre_stop_sleep);
                 if held_back.is_over || until <= now {
                     self.state = stopping(now, told(now, until, deadline));
-                    self.forward_stop(received, act);
+                    self.forward_stop(received, now, act);
                 } else {
                     if let Some(signal) = self.policy.pre_stop_signal.filter(|_| !self.command_is_gone) {
                         act(Action::PreStop(signal));
@@ -302,13 +338,13 @@ impl Machine {
                 // A held signal is like a pending one: a standard signal that comes again adds
                 // nothing, any other one arrives as well (signal(7), "Queueing").
                 if held.signal == received.signal && !held.signal.is_real_time() {
-                    self.forward_stop(held, act);
+                    self.forward_stop(held, now, act);
                 } else {
-                    self.forward(held, Action::ForwardStop, act);
-                    self.forward_stop(received, act);
+                    self.tell_to_stop(held, Action::ForwardStop, now, act);
+                    self.forward_stop(received, now, act);
                 }
             }
-            State::Stopping { .. } | State::Killing { .. } => self.forward_stop(received, act),
+            State::Stopping { .. } | State::Killing { .. } => self.forward_stop(received, now, act),
             State::Done => {}
         }
     }
@@ -322,19 +358,33 @@ impl Machine {
     }
 
     /// A stopped command cannot act on the stop signal before it goes on.
-    fn forward_stop(&mut self, received: Received, act: &mut impl FnMut(Action)) {
-        self.forward(received, Action::ForwardStop, act);
+    fn forward_stop(&mut self, received: Received, now: Duration, act: &mut impl FnMut(Action)) {
+        self.tell_to_stop(received, Action::ForwardStop, now, act);
         if self.command_is_stopped {
             act(Action::Continue);
         }
     }
 
-    /// Does `what` with the signal as rewritten.
-    fn forward(&self, received: Received, what: fn(Received) -> Action, act: &mut impl FnMut(Action)) {
-        match self.policy.rewrites.apply(received.signal) {
-            Some(signal) => act(what(received.rewritten(signal))),
-            None => act(Action::Drop(received)),
+    /// Does `what` with a stop signal as rewritten. From the first time that somebody is told, the time
+    /// runs after which there is a notice.
+    fn tell_to_stop(
+        &mut self,
+        received: Received,
+        what: fn(Received) -> Action,
+        now: Duration,
+        act: &mut impl FnMut(Action),
+    ) {
+        let is_told = self.forward(received, what, act);
+        if is_told && self.notice == Notice::NotDue {
+            self.notice = Notice::DueAt(now.saturating_add(self.policy.notice_after));
         }
+    }
+
+    /// Does `what` with the signal as rewritten. Returns whether no rule drops it.
+    fn forward(&self, received: Received, what: fn(Received) -> Action, act: &mut impl FnMut(Action)) -> bool {
+        let signal = self.policy.rewrites.apply(received.signal);
+        act(signal.map_or(Action::Drop(received), |signal| what(received.rewritten(signal))));
+        signal.is_some()
     }
 
     fn command_stopped(&mut self, signal: Signal, act: &mut impl FnMut(Action)) {

@@ -28,6 +28,7 @@ fn policy(sleep: u64, grace: u64) -> Policy {
         grace_period: Some(seconds(grace)).filter(|grace| !grace.is_zero()),
         escalation: Escalation::default(),
         orphans: Orphans::Leave,
+        notice_after: NOTICE,
     }
 }
 
@@ -67,9 +68,13 @@ fn begins(signal: Signal) -> Action {
 }
 
 #[test]
-fn without_sleep_and_grace_period_the_stop_signal_is_forwarded_and_nothing_else_happens() {
+fn without_sleep_and_grace_period_the_stop_signal_is_forwarded_and_after_the_notice_nothing_else_happens() {
     let mut machine = Driven::new(0, 0);
+    assert_eq!(machine.0.wake_at(), None);
     assert_eq!(machine.signal(1, TERM), [begins(TERM), stop(TERM)]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(6)));
+    assert_eq!(machine.at(5, Event::Tick), []);
+    assert_eq!(machine.at(6, Event::Tick), [Action::StillThere]);
     assert_eq!(machine.0.wake_at(), None);
     assert_eq!(machine.at(1_000_000, Event::Tick), []);
     assert_eq!(machine.signal(1_000_001, TERM), [stop(TERM)]);
@@ -83,6 +88,8 @@ fn one_clock_covers_the_sleep_and_the_grace_period() {
     assert_eq!(machine.0.wake_at(), Some(seconds(105)));
     assert_eq!(machine.at(104, Event::Tick), []);
     assert_eq!(machine.at(105, Event::Tick), [stop(TERM)]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(110)), "the notice");
+    assert_eq!(machine.at(110, Event::Tick), [Action::StillThere]);
     assert_eq!(machine.0.wake_at(), Some(seconds(125)));
     assert_eq!(machine.at(124, Event::Tick), []);
     assert_eq!(machine.at(125, Event::Tick), [Action::Kill]);
@@ -107,8 +114,10 @@ fn the_same_stop_signal_during_the_sleep_ends_it_and_is_forwarded_once() {
     let mut machine = Driven::new(5, 25);
     machine.signal(0, TERM);
     assert_eq!(machine.signal(2, TERM), [stop(TERM)]);
-    assert_eq!(machine.0.wake_at(), Some(seconds(25)));
+    assert_eq!(machine.0.wake_at(), Some(seconds(7)), "the notice, from the forwarding on");
     assert_eq!(machine.signal(3, TERM), [stop(TERM)]);
+    assert_eq!(machine.at(7, Event::Tick), [Action::StillThere]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(25)));
 }
 
 #[test]
@@ -156,7 +165,7 @@ fn a_real_time_stop_signal_that_comes_twice_arrives_twice() {
 fn two_stop_signals_start_one_shutdown() {
     let mut machine = Driven::new(0, 10);
     assert_eq!(machine.signal(0, INT), [begins(INT), stop(INT)]);
-    assert_eq!(machine.signal(7, TERM), [stop(TERM)]);
+    assert_eq!(machine.signal(7, TERM), [Action::StillThere, stop(TERM)]);
     assert_eq!(machine.0.wake_at(), Some(seconds(10)));
 }
 
@@ -240,7 +249,11 @@ fn a_forwarding_that_came_late_leaves_a_second_or_what_the_settings_leave() {
         let mut machine = Machine::new(Policy { grace_period: Some(grace), ..policy(5, 0) });
         machine.handle(Event::Signal(from_somebody(TERM)), Duration::ZERO, &mut |_| {});
         machine.handle(Event::Tick, at, &mut |_| {});
-        assert_eq!(machine.wake_at(), Some(deadline), "{grace:?}, asked at {at:?}");
+        let next = deadline.min(at + NOTICE);
+        assert_eq!(machine.wake_at(), Some(next), "{grace:?}, asked at {at:?}");
+        let mut actions = Vec::new();
+        machine.handle(Event::Tick, deadline, &mut |action| actions.push(action));
+        assert_eq!(actions, [Action::Kill], "{grace:?}, asked at {at:?}");
     }
 }
 
@@ -273,6 +286,7 @@ fn orphans_that_are_waited_for_get_the_signals_and_the_deadline_of_the_command()
     assert_eq!(machine.0.wake_at(), None);
     assert_eq!(machine.signal(1, USR2), [forward(USR2)]);
     assert_eq!(machine.signal(10, TERM), [begins(TERM), stop(TERM)]);
+    assert_eq!(machine.at(15, Event::Tick), [Action::StillThere]);
     assert_eq!(machine.at(35, Event::Tick), [Action::Kill]);
     assert_eq!(machine.at(36, Event::Alone), [Action::Exit]);
 }
@@ -291,7 +305,9 @@ fn orphans_to_be_stopped_share_the_clock_of_the_shutdown() {
     let mut machine = with_orphans(5, 25, Orphans::Stop);
     machine.signal(100, TERM);
     machine.at(105, Event::Tick);
-    assert_eq!(machine.at(110, Event::CommandExited), [stop_orphans(from_somebody(TERM))]);
+    assert_eq!(machine.at(109, Event::CommandExited), [stop_orphans(from_somebody(TERM))]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(114)), "they had no stop signal before");
+    assert_eq!(machine.at(114, Event::Tick), [Action::StillThere]);
     assert_eq!(machine.0.wake_at(), Some(seconds(125)));
     assert_eq!(machine.at(125, Event::Tick), [Action::Kill]);
     assert_eq!(machine.at(127, Event::Tick), [Action::Abandon]);
@@ -306,8 +322,8 @@ fn a_command_that_exits_by_itself_leaves_its_orphans_a_grace_period_of_their_own
         [stop_orphans(own)],
         "no sleep: nobody is told to stop taking requests"
     );
-    assert_eq!(machine.0.wake_at(), Some(seconds(125)));
-    assert_eq!(machine.signal(110, TERM), [stop(TERM)]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(105)));
+    assert_eq!(machine.signal(110, TERM), [Action::StillThere, stop(TERM)]);
     assert_eq!(machine.0.wake_at(), Some(seconds(125)));
 }
 
@@ -316,6 +332,7 @@ fn a_command_that_exits_during_the_sleep_ends_it_for_orphans_to_be_stopped() {
     let mut machine = with_orphans(5, 25, Orphans::Stop);
     machine.signal(100, INT);
     assert_eq!(machine.at(101, Event::CommandExited), [stop_orphans(from_somebody(INT))]);
+    assert_eq!(machine.at(106, Event::Tick), [Action::StillThere]);
     assert_eq!(machine.0.wake_at(), Some(seconds(125)));
 }
 
@@ -358,6 +375,8 @@ fn signals_come_in_turn_counted_from_the_forwarding_until_the_command_is_gone() 
     assert_eq!(step(&mut machine, 5, Event::Tick), [stop(TERM)]);
     assert_eq!(machine.wake_at(), Some(seconds(8)));
     assert_eq!(step(&mut machine, 8, Event::Tick), [Action::Escalate(INT)]);
+    assert_eq!(machine.wake_at(), Some(seconds(10)), "the notice");
+    assert_eq!(step(&mut machine, 10, Event::Tick), [Action::StillThere]);
     assert_eq!(machine.wake_at(), Some(seconds(11)));
     assert_eq!(step(&mut machine, 11, Event::Tick), [Action::Escalate(Signal::QUIT)]);
     assert_eq!(machine.wake_at(), None);
@@ -380,4 +399,51 @@ fn the_command_gets_its_own_signal_before_the_sleep_and_once() {
     let mut machine = Machine::new(Policy { pre_stop_signal: Some(USR2), ..policy(5, 0) });
     assert_eq!(step(&mut machine, 0, Event::Signal(from_somebody(TERM))), [begins(TERM), Action::PreStop(USR2)]);
     assert_eq!(step(&mut machine, 1, Event::Signal(Received { pid: 9, ..from_somebody(TERM) })), [stop(TERM)]);
+}
+
+#[test]
+fn a_grace_period_that_ends_before_the_notice_or_with_it_tells_in_its_place() {
+    for grace in [3, 5] {
+        let mut machine = Driven::new(0, grace);
+        machine.signal(0, TERM);
+        assert_eq!(machine.0.wake_at(), Some(seconds(grace)));
+        assert_eq!(machine.at(grace, Event::Tick), [Action::Kill]);
+    }
+    // A container that was paused over both.
+    let mut machine = Driven::new(0, 25);
+    machine.signal(0, TERM);
+    assert_eq!(machine.at(90, Event::Tick), [Action::Kill]);
+}
+
+#[test]
+fn there_is_one_notice_also_for_a_command_and_what_it_left() {
+    let mut machine = with_orphans(0, 0, Orphans::Stop);
+    machine.signal(0, TERM);
+    assert_eq!(machine.at(5, Event::Tick), [Action::StillThere]);
+    assert_eq!(machine.at(6, Event::CommandExited), [stop_orphans(from_somebody(TERM))]);
+    assert_eq!(machine.0.wake_at(), None);
+}
+
+#[test]
+fn a_command_that_exits_when_the_notice_is_due_is_not_still_there() {
+    for (orphans, actions) in [
+        (Orphans::Leave, vec![Action::Exit]),
+        // Who is left was told to stop just now.
+        (Orphans::Stop, vec![stop_orphans(from_somebody(TERM))]),
+    ] {
+        let mut machine = with_orphans(0, 0, orphans);
+        machine.signal(0, TERM);
+        assert_eq!(machine.at(5, Event::CommandExited), actions);
+    }
+}
+
+#[test]
+fn of_a_stop_signal_that_a_rule_drops_there_is_no_notice() {
+    let mut policy = policy(0, 0);
+    policy.rewrites.set(TERM, None);
+    let mut machine = Driven(Machine::new(policy));
+    machine.signal(0, TERM);
+    assert_eq!(machine.0.wake_at(), None);
+    assert_eq!(machine.signal(3, INT), [stop(INT)]);
+    assert_eq!(machine.0.wake_at(), Some(seconds(8)), "this one arrived");
 }

@@ -16,9 +16,9 @@ use crate::report::{self, Facts, Name};
 use crate::shutdown::{Action, Event, Nested};
 use crate::signal::{HeldBack, Received, Signal};
 use crate::sys::{
-    Badge, Change, ChangeKind, Death, GroupStop, NoProc, SendError, Sent, Usage, die_by, kill_orphans, make_mark,
-    none_in_namespace, own_pid, send, send_held_back, send_to_group, send_to_orphaned_group, set_own_name,
-    signal_orphans,
+    Badge, Change, ChangeKind, Death, GroupStop, NoProc, Process, SendError, Sent, Usage, die_by, each_child,
+    kill_orphans, make_mark, none_in_namespace, own_pid, send, send_held_back, send_to_group, send_to_orphaned_group,
+    set_own_name, signal_orphans,
 };
 use crate::why::amounts::{Count, Rounded, milliseconds};
 use crate::why::cost::Cost;
@@ -27,6 +27,8 @@ use crate::why::end::{self, What};
 use crate::why::evidence::{self, Evidence};
 use crate::why::left::{self, End};
 use crate::why::no_stop;
+use crate::why::stuck::{StillThere, StopSignal, Why};
+use crate::why::told::Told;
 
 /// What carries out the machine's actions.
 pub(super) struct Hands<'a> {
@@ -51,6 +53,10 @@ pub(super) struct Hands<'a> {
     pub is_nested: bool,
     /// It is known which sessions are older than the command.
     pub knows_sessions: bool,
+    /// What was seen of whoever was told to stop.
+    pub told: Told,
+    /// A stop signal went to what the command left.
+    pub orphans_told: bool,
     /// The grace period is over and all that is left is to be killed.
     pub killing: bool,
 }
@@ -142,34 +148,25 @@ impl Hands<'_> {
     pub fn act(&mut self, action: Action, now: Duration) {
         match action {
             Action::ShutdownBegins(received) => self.shutdown_begins(received, now),
-            Action::Forward(received) | Action::ForwardStop(received) if self.ended.is_some() => {
-                self.signal_orphans(&received, None);
-            }
+            Action::Forward(received) if self.ended.is_some() => self.signal_orphans(&received, None, false),
+            Action::ForwardStop(received) if self.ended.is_some() => self.stop_orphans(&received, None),
             Action::Forward(received) => {
                 let sent = self.send(&received);
                 if self.tell_forwarded(&received, sent) {
                     self.evidence.forwarded(received, false);
+                    self.told.also_sent(received.signal);
                 }
             }
-            Action::ForwardStop(received) => {
-                self.enter(Phase::Stop);
-                if self.config.group {
-                    self.group_stop = Some(GroupStop::now(self.command.pid));
-                }
-                let sent = self.send_stop(&received, now);
-                if self.tell_forwarded(&received, sent) {
-                    self.evidence.forwarded(received, true);
-                }
-            }
+            Action::ForwardStop(received) => self.forward_stop(received, now),
             Action::PreStop(signal) => self.send_own(signal, format_args!("before the pre-stop sleep")),
-            Action::Escalate(signal) if self.ended.is_some() => self.signal_orphans(&by_sexton(signal), None),
+            Action::Escalate(signal) if self.ended.is_some() => self.signal_orphans(&by_sexton(signal), None, false),
             Action::Escalate(signal) => {
                 let waited = self.evidence.waits().map(|(_, waited)| waited).unwrap_or_default();
                 self.send_own(signal, format_args!("which still runs {} after the stop signal", Rounded(waited)));
             }
             Action::StopOrphans(received) => {
                 self.enter(Phase::Stop);
-                self.signal_orphans(&received, self.group_stop);
+                self.stop_orphans(&received, self.group_stop);
                 if self.config.grace_period.is_none() {
                     info!("without a grace period sexton waits as long as any of them is left");
                 }
@@ -193,6 +190,7 @@ impl Hands<'_> {
                     self.continue_command();
                 }
             }
+            Action::StillThere => self.tell_still_there(),
             Action::Kill => self.kill(),
             Action::Abandon => {
                 self.tell_unkillable();
@@ -248,10 +246,92 @@ impl Hands<'_> {
         );
     }
 
+    fn forward_stop(&mut self, received: Received, now: Duration) {
+        self.enter(Phase::Stop);
+        let (pid, signal) = (self.command.pid, received.signal);
+        self.told.note(pid, signal);
+        if self.config.group {
+            self.group_stop = Some(GroupStop::now(pid));
+            if self.config.orphans != Orphans::Leave {
+                each_child(pid, |child| self.told.note(child.pid, signal));
+            }
+        }
+        let sent = self.send_stop(&received, now);
+        if self.tell_forwarded(&received, sent) {
+            self.evidence.forwarded(received, true);
+            self.told.sent(self.stop_signal(&received), self.wants_all());
+        }
+    }
+
+    /// A stop signal for all that is left, but for those that had it with the command's group.
+    fn stop_orphans(&mut self, received: &Received, spared: Option<GroupStop>) {
+        if !mem::replace(&mut self.orphans_told, true) {
+            self.told.command_is_gone();
+        }
+        self.signal_orphans(received, spared, true);
+        self.told.sent(self.stop_signal(received), self.wants_all());
+    }
+
+    /// The stop signal that is sent as this one.
+    fn stop_signal(&self, sent: &Received) -> StopSignal {
+        // Nobody sent one when the command exited by itself.
+        let came = self.evidence.stop().map_or(sent.signal, |sender| sender.received.signal);
+        StopSignal { sent: sent.signal, came }
+    }
+
+    /// Whether more than the strongest causes will be told.
+    fn wants_all(&self) -> bool {
+        self.config.grace_period.is_some() || log_enabled!(Level::Info)
+    }
+
+    /// Why the command, or what it left, does not stop. To be asked before it is killed.
+    fn why(&mut self, left: Option<&Processes>) -> Why {
+        match (self.ended, left) {
+            (None, _) => self.told.why(self.command.pid, self.config.group),
+            (Some(_), Some(left)) => self.told.why_left(left, self.orphans_told),
+            (Some(_), None) => Why::default(),
+        }
+    }
+
+    /// The notice: at level warn if what keeps it will not pass by itself.
+    #[inline(never)]
+    fn tell_still_there(&mut self) {
+        let Some((signal, had_it)) = self.told.had_it() else { return };
+        if self.is_nested {
+            // It has its own notice, and knows better why.
+            return;
+        }
+        let left = self.ended.and_then(|_| evidence::survivors_besides(self.command));
+        let why = self.why(left.map(|left| left.alive).as_ref());
+        let told =
+            StillThere { command: self.command, command_is_gone: self.ended.is_some(), signal, had_it, why: &why };
+        let name = Name(self.command.name);
+        let facts = Facts::of("still_there").and("pid", self.command.pid).and_shown("command", &name);
+        let facts = facts
+            .and_shown("signal", &signal.sent)
+            .and("waited_ms", milliseconds(had_it))
+            .and_if("grace_period_ms", self.config.grace_period.map(milliseconds));
+        let facts = why.facts(facts);
+        if why.will_not_mend() {
+            report::end(Level::Warn, format_args!("{told}"), &facts);
+        } else {
+            report::tell(Level::Info, format_args!("{told}"), &facts);
+        }
+    }
+
     /// Sends a signal to all that is left, but for those that had it with the command's group.
-    fn signal_orphans(&self, received: &Received, spared: Option<GroupStop>) {
+    fn signal_orphans(&mut self, received: &Received, spared: Option<GroupStop>, is_stop: bool) {
         let signal = received.signal;
-        match signal_orphans(received, spared) {
+        let note = |process: &Process| {
+            if is_stop {
+                self.told.note(process.pid, signal);
+            }
+        };
+        let sent = signal_orphans(received, spared, note);
+        if !is_stop {
+            self.told.also_sent(signal);
+        }
+        match sent {
             Ok(Sent { refused: Some((pid, errno)), .. }) => {
                 warn!("cannot send {signal} to pid {pid}, which {} left: {}", self.command, errno.desc());
             }
@@ -305,6 +385,7 @@ impl Hands<'_> {
         match self.send(&by_sexton(signal)) {
             Ok(()) | Err(SendError::WithoutValue(_)) => {
                 self.evidence.wants(signal);
+                self.told.also_sent(signal);
                 info!(event = "signal_sent", pid = pid, signal:% = signal; "sent {signal} to {}, {when}", self.command);
             }
             Err(SendError::Refused(errno)) => self.tell_refused("send", signal, errno),
@@ -357,6 +438,7 @@ impl Hands<'_> {
         // Seen before anybody is killed, told only afterwards: a log that is slow delays nothing.
         let survivors = evidence::survivors_besides(self.command);
         let waits = self.evidence.waits();
+        let why = self.why(survivors.map(|survivors| survivors.alive).as_ref());
         self.evidence.killed();
         let usage = if self.ended.is_none() { Usage::of_living(self.command.pid) } else { None };
         let refused = match self.ended {
@@ -381,6 +463,7 @@ impl Hands<'_> {
             sender,
             slept: waits.filter(|_| !self.config.pre_stop_sleep.is_zero()),
             survivors: survivors.as_ref(),
+            why: &why,
         };
         let name = Name(self.command.name);
         let alive = survivors.map(|survivors| survivors.alive);
@@ -394,7 +477,7 @@ impl Hands<'_> {
             .and_if("survivors", alive.map(|alive| alive.count))
             .and_if("survivor_names", names.as_ref().map(Value::from_display));
         let facts = Cost::of(usage, self.evidence).facts(traced_by(facts, tracer.as_ref()));
-        report::end(Level::Warn, format_args!("{told}"), &facts);
+        report::end(Level::Warn, format_args!("{told}"), &why.facts(facts));
     }
 
     fn tell_unkillable(&self) {

@@ -18,7 +18,7 @@ use self::turn::{Looked, Surroundings, Turns};
 use crate::config::{Config, Orphans};
 use crate::launch::launch;
 use crate::report::{self, Facts, Name};
-use crate::shutdown::{Action, Event, Machine, Policy};
+use crate::shutdown::{Action, Event, Machine, NOTICE, Policy};
 use crate::signal::{Received, Signal};
 use crate::sys::{
     Badge, Inbox, Opened, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_log,
@@ -29,6 +29,7 @@ use crate::why::died::Command;
 use crate::why::end::What;
 use crate::why::evidence::Evidence;
 use crate::why::not_started::Refusal;
+use crate::why::told::Told;
 
 /// Starts the command, stays with it until its end, and returns sexton's exit status.
 #[inline(never)]
@@ -123,6 +124,7 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
         grace_period: config.grace_period,
         escalation: config.escalation,
         orphans: config.orphans,
+        notice_after: NOTICE,
     });
     let hands = Hands {
         config,
@@ -137,6 +139,8 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
         learned: None,
         is_nested: false,
         knows_sessions,
+        told: Told::default(),
+        orphans_told: false,
         killing: false,
     };
     let mut turns = Turns::new(

@@ -180,6 +180,9 @@ struct World {
     /// By the number that each signal carries as its value.
     fates: BTreeMap<u64, (Received, Fate)>,
     forwarded: Vec<Received>,
+    /// When the first stop signal was forwarded.
+    told: Option<Duration>,
+    noticed: bool,
     /// How often another one was handed over while this one was pending.
     passed: BTreeMap<Signal, BTreeMap<Signal, u32>>,
 }
@@ -199,6 +202,8 @@ impl Sexton {
             busy: false,
             fates: BTreeMap::new(),
             forwarded: Vec::new(),
+            told: None,
+            noticed: false,
             passed: BTreeMap::new(),
         };
         Turns::new(Machine::new(policy), world)
@@ -301,11 +306,19 @@ impl Surroundings for World {
                 let rewritten = self.policy.rewrites.apply(original.signal).map(|signal| original.rewritten(signal));
                 assert_eq!(Some(received), rewritten);
                 self.forwarded.push(received);
+                if matches!(action, Action::ForwardStop(_)) {
+                    self.told.get_or_insert(self.now);
+                }
                 self.kernel.signal_command(received.signal);
             }
             Action::Drop(received) => {
                 assert_eq!(self.policy.rewrites.apply(received.signal), None);
                 self.fates.get_mut(&received.value).expect("what is dropped has come").1 = Fate::Dropped;
+            }
+            Action::StillThere => {
+                let told = self.told.expect("a notice comes behind the stop signal");
+                assert!(self.now >= told + self.policy.notice_after && !self.noticed && !self.kernel.command.is_reaped);
+                self.noticed = true;
             }
             Action::Continue => self.kernel.command_goes_on(),
             Action::Kill => self.kernel.command_dies(),
@@ -396,6 +409,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             grace_period: (grace > 0).then(|| ECHO * grace),
             escalation,
             orphans: Orphans::Leave,
+            notice_after: ECHO * 4,
         }
     })
 }
@@ -441,6 +455,9 @@ proptest! {
             sexton.until_all_is_quiet();
         }
         let kernel = &sexton.surroundings.kernel;
+        if !sexton.surroundings.over && sexton.surroundings.told.is_some() {
+            prop_assert!(sexton.surroundings.noticed, "a command that does not stop goes unnoticed");
+        }
         if sexton.surroundings.over {
             prop_assert!(kernel.command.is_reaped, "sexton left a command that was not dead");
         } else {

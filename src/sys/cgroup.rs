@@ -43,6 +43,13 @@ impl Cgroup {
         Cgroup::seen(version, &own, controller)
     }
 
+    /// The one that limits this process.
+    pub(super) fn of_process(pid: i32, controller: &str) -> Option<Cgroup> {
+        let list = proc::Path::of(format_args!("/proc/{pid}/cgroup")).filter(|_| proc::shows_our_namespace())?;
+        let (version, own) = place_of(list.c_str()?, controller)?;
+        Cgroup::seen(version, &own, controller)
+    }
+
     /// The one with this path in its hierarchy, where a mount shows it that no other mount hides.
     #[inline(never)]
     fn seen(version: Version, own: &Text, controller: &str) -> Option<Cgroup> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::poll::{PollTimeout, poll};
 
-use super::proc::{NoProc, Process, each_process, now, process, read_process};
+use super::proc::{NoProc, Process, each_process, process, read_process, since_boot};
 use super::process::{monotonic_now, own_pid};
 
 /// What tells the processes of the command from others.
@@ -35,7 +35,7 @@ impl Descent {
     /// it was given a session of its own.
     pub fn of(command: i32, ran_by: Duration, leads_session: bool) -> Descent {
         // What the machine slept since its boot counts for the clock of /proc only, and when it did is not known.
-        let latest = now().saturating_sub(hundredths(monotonic_now().saturating_sub(ran_by)));
+        let latest = since_boot().saturating_sub(hundredths(monotonic_now().saturating_sub(ran_by)));
         let own_session = || nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw);
         let session = if leads_session { command } else { own_session() };
         Descent {

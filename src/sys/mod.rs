@@ -16,6 +16,7 @@ mod entry;
 mod file;
 mod first;
 mod left;
+mod limits;
 mod mark;
 mod memory;
 mod mounts;
@@ -31,11 +32,13 @@ mod reap;
 mod signals;
 mod socket;
 mod spawn;
+mod status;
 mod systemd;
 mod terminal;
 mod throttling;
 mod unshared;
 mod usage;
+mod waiting;
 
 pub use append::Appended;
 pub use cgroup::{Cgroup, NotSeen};
@@ -48,6 +51,7 @@ pub use file::{
     read_text,
 };
 pub use left::{Descent, each_left, is_descendant, is_machine, pause_a_moment};
+pub use limits::{AtLimit, HeldBack, Limits, is_frozen};
 pub use mark::{make_mark, remove_mark};
 pub use memory::Allocator;
 pub use mounts::mount_point;
@@ -56,7 +60,7 @@ pub use oom::{Ceiling, Memory};
 pub use orphans::{GroupStop, Sent, each_of_ours, kill_orphans, none_in_namespace, note_old_sessions, signal_orphans};
 pub use output::{unblock_stderr, write_stderr, write_stdout};
 pub use parent::Parent;
-pub use proc::{NoProc, Process, process, tracer};
+pub use proc::{NoProc, Process, called_by, each_child, process, processor_time, since_boot, tracer};
 pub use process::{
     become_subreaper, monotonic_now, own_pid, own_status, process_limit, set_own_name, stack_limit, unix_time,
 };
@@ -67,9 +71,11 @@ pub use signals::{
 };
 pub use socket::{Address, Connection};
 pub use spawn::{Candidates, Failure, Launch, Missed, Started, spawn};
+pub use status::Status;
 pub use terminal::{Terminal, is_one_of_several, leads_session, leave_terminal};
 pub use throttling::{Throttling, throttling};
 pub use usage::Usage;
+pub use waiting::{SystemCall, WaitChannel};
 
 /// What reads the kernel's texts, for fuzz/.
 #[doc(hidden)]
@@ -77,4 +83,6 @@ pub mod parsers {
     pub use super::cgroup::cgroup_in;
     pub use super::oom::oom_kills;
     pub use super::proc::parse_stat;
+    pub use super::status::status_of;
+    pub use super::waiting::parse_system_call;
 }

@@ -16,7 +16,7 @@ use nix::unistd::{Pid, getsid};
 
 use super::left::is_machine;
 use super::pids::PidSet;
-use super::proc::{NoProc, Process, each_process, last_pid, now, read_process};
+use super::proc::{NoProc, Process, each_process, last_pid, read_process, since_boot};
 use super::process::own_pid;
 use super::reap::{Children, children};
 use super::signals::{SendError, kill, kill_by_pidfd, send};
@@ -52,7 +52,7 @@ pub struct GroupStop {
 impl GroupStop {
     /// Just now.
     pub fn now(group: i32) -> GroupStop {
-        GroupStop { group, at: now(), last_pid: last_pid().unwrap_or(i32::MAX) }
+        GroupStop { group, at: since_boot(), last_pid: last_pid().unwrap_or(i32::MAX) }
     }
 
     /// Whether this process was in the group by then, and no handler of that very signal started it.
@@ -106,12 +106,16 @@ fn sees_nobody() -> bool {
 
 /// Sends each of them this signal once, those left out that had it with the command's group, and
 /// SIGCONT to those that are stopped and could not act on it. Repeats until nobody new is
-/// found and nobody is left to whom it could not be sent.
+/// found and nobody is left to whom it could not be sent. Shows each of them to `before`, just before.
 ///
 /// # Errors
 ///
 /// Without a usable `/proc`: then hardly anybody was.
-pub fn signal_orphans(received: &Received, spared: Option<GroupStop>) -> Result<Sent, NoProc> {
+pub fn signal_orphans(
+    received: &Received,
+    spared: Option<GroupStop>,
+    mut before: impl FnMut(&Process),
+) -> Result<Sent, NoProc> {
     let search = Search::begin();
     let mut all = Sent { count: 0, refused: None };
     for _ in 0..PASSES {
@@ -120,6 +124,7 @@ pub fn signal_orphans(received: &Received, spared: Option<GroupStop>) -> Result<
         let were_all = search.pass(|process| {
             let had_it = spared.is_some_and(|stop| stop.reached(process));
             if !process.is_zombie() && !had_it && SIGNALLED.insert(process.pid) {
+                before(process);
                 match search.send_to(process, received) {
                     Ok(()) => {
                         found = true;
@@ -233,7 +238,7 @@ struct Search {
 impl Search {
     fn begin() -> Search {
         [&DESCENDANTS, &SIGNALLED, &SIGNALLED_GROUPS, &SHARED_GROUPS].into_iter().for_each(PidSet::clear);
-        Search { began: now() }
+        Search { began: since_boot() }
     }
 
     /// Shows each of them, also dead ones, to `visit` in one pass.

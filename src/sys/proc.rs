@@ -60,6 +60,16 @@ impl Process {
     pub(super) fn is_stopped(&self) -> bool {
         self.state == b'T'
     }
+
+    /// Whether it started before this moment ([`since_boot`]), or in the same hundredth of a second.
+    pub fn started_by(&self, moment: u64) -> bool {
+        self.start <= moment
+    }
+
+    /// Whether it started before this hundredth of a second.
+    pub fn started_before(&self, moment: u64) -> bool {
+        self.start < moment
+    }
 }
 
 /// `/proc` is missing, unreadable, or shows another PID namespace.
@@ -126,7 +136,7 @@ pub(super) fn last_pid() -> Option<i32> {
 }
 
 /// Now, in the hundredths of a second since boot that [`Process`] has its start in.
-pub(super) fn now() -> u64 {
+pub fn since_boot() -> u64 {
     let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
     u64::try_from(since_boot.as_millis() / 10).unwrap_or(u64::MAX)
 }
@@ -203,6 +213,39 @@ impl Path {
     }
 }
 
+/// How long this process and its dead children have had a processor, to hundredths of a second.
+pub fn processor_time(pid: i32) -> Option<Duration> {
+    let time = parse_processor_time(read(format_args!("/proc/{pid}/stat"), &mut [0; 512]).ok()?)?;
+    shows_our_namespace().then_some(time)
+}
+
+/// Calls `visit` for the first children of this process's first thread, at most so many as there is room
+/// for. Nobody is seen where the kernel does not list them (`CONFIG_PROC_CHILDREN`).
+pub fn each_child(pid: i32, mut visit: impl FnMut(&Process)) {
+    let mut room = [0; 256];
+    let Ok(list) = read(format_args!("/proc/{pid}/task/{pid}/children"), &mut room) else { return };
+    if !shows_our_namespace() {
+        return;
+    }
+    // `12 34 `: what has no blank behind it may be cut.
+    let whole = list.iter().rposition(|byte| *byte == b' ').unwrap_or_default();
+    for number in list.get(..whole).unwrap_or_default().split(|byte| *byte == b' ') {
+        let pid = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+        if let Some(process) = pid.and_then(read_process).filter(|process| !process.is_zombie()) {
+            visit(&process);
+        }
+    }
+}
+
+/// What this process was called by, as much of it as there is room for: the first of its arguments.
+///
+/// It is in the process's own memory: whoever asks waits while a thread of it changes that, so it must have
+/// one thread, which waits for something else.
+pub fn called_by(pid: i32, room: &mut [u8; 64]) -> Option<&[u8]> {
+    let words = read(format_args!("/proc/{pid}/cmdline"), room).ok()?;
+    shows_our_namespace().then_some(words.split(|byte| *byte == 0).next()?)
+}
+
 /// `PID (NAME) STATE PPID PGRP …`, where the name may hold anything, parentheses too.
 pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     let opening = stat.iter().position(|byte| *byte == b'(')?;
@@ -225,6 +268,18 @@ pub fn parse_stat(stat: &[u8]) -> Option<Process> {
     let (is_kernel, was_executed) = (flags & KERNEL_THREAD != 0, flags & FORKED_ONLY == 0);
     let is_ending = flags & EXITING != 0 || pending & KILLED != 0;
     Some(Process { pid, parent, group, session, state, threads, is_kernel, is_ending, was_executed, name, start })
+}
+
+/// Fields 14 to 17, in hundredths of a second: in user mode and in the kernel, its own and its dead
+/// children's.
+fn parse_processor_time(stat: &[u8]) -> Option<Duration> {
+    let closing = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = stat.get(closing + 1..)?.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
+    let mut fields = fields.skip(11);
+    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse::<u64>().ok();
+    let own = number()?.saturating_add(number()?);
+    let hundredths = own.saturating_add(number()?).saturating_add(number()?);
+    Some(Duration::from_millis(hundredths.saturating_mul(10)))
 }
 
 #[cfg(test)]
@@ -250,6 +305,13 @@ mod tests {
         assert!(thread.is_kernel && thread.start == 7, "{thread:?}");
         let process = parse_stat(line(4_194_560).as_bytes()).unwrap();
         assert!(!process.is_kernel && process.start == 7, "{process:?}");
+    }
+
+    #[test]
+    fn the_time_on_a_processor_is_that_of_the_process_and_of_its_dead_children() {
+        let line = b"42 (a) R) S 1 2 3 0 -1 4194560 100 200 300 400 1 20 300 4000 20 0 1 0 7 0 0";
+        assert_eq!(parse_processor_time(line), Some(Duration::from_millis(43_210)));
+        assert_eq!(parse_processor_time(b"42 (a) S 1 2 3 0 -1 4194560 100 200 300 400 1 20 300"), None);
     }
 
     #[test]

@@ -109,6 +109,11 @@ impl Count {
     pub fn processes(count: u64) -> Count {
         Count { count, one: "process", many: "processes" }
     }
+
+    /// So often.
+    pub fn times(count: u64) -> Count {
+        Count { count, one: "time", many: "times" }
+    }
 }
 
 impl fmt::Display for Count {

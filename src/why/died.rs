@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use super::amounts::{About, Bytes, Count, Rounded};
 use super::cost::Cost;
 use super::evidence::Forwarding;
+use super::stuck::Why;
 use crate::report::{Facts, Name, Printable};
 use crate::shutdown::KILL_TIMEOUT;
 use crate::signal::{Received, Signal};
@@ -444,6 +445,8 @@ pub struct GraceOver<'a> {
     pub slept: Option<(Duration, Duration)>,
     /// What was left besides the command; `None` when that cannot be seen.
     pub survivors: Option<&'a Survivors>,
+    /// Why it did not stop, as far as that is known.
+    pub why: &'a Why,
 }
 
 impl GraceOver<'_> {
@@ -468,6 +471,9 @@ impl fmt::Display for GraceOver<'_> {
             None => write!(f, "{command} did not stop")?,
         }
         write!(f, " within {grace} of {signal}")?;
+        if self.held().is_none() {
+            write!(f, "{}", self.why)?;
+        }
         match self.refused {
             _ if self.held().is_some() => {}
             None => f.write_str("; killed with SIGKILL")?,
@@ -683,6 +689,7 @@ mod tests {
             sender: Some(sender(0, None)),
             slept: Some((Duration::from_secs(5), Duration::from_millis(20_012))),
             survivors: None,
+            why: &Why::default(),
         };
         let beginning = "/app/server (pid 7) did not stop within 25s of SIGTERM; killed with SIGKILL";
         let origin = "; SIGTERM came from outside the container, was held back for 5s and left 20s to stop";

@@ -224,6 +224,13 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                     check(mount(libc::MS_BIND), "mounting a folder onto itself");
                     check(mount(libc::MS_BIND | libc::MS_REMOUNT | libc::MS_NOEXEC), "making it noexec");
                 }
+                // Who may not trace a process does not see it (proc(5)).
+                "hidepid" => {
+                    let data = c"hidepid=invisible,gid=12345";
+                    let mounted =
+                        libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), 0, data.as_ptr().cast());
+                    check(mounted, "mounting /proc with hidepid");
+                }
                 "no-proc" => {
                     let hidden =
                         libc::mount(c"none".as_ptr(), c"/proc".as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null());

@@ -15,6 +15,7 @@ mod first;
 mod launcher;
 mod raw;
 mod storm;
+mod stuck;
 mod tracer;
 
 use std::ffi::{CStr, OsString, c_char, c_int};
@@ -66,10 +67,15 @@ fn run(args: &[OsString]) -> i32 {
         "burn" => command::burn(command::number(rest, 0)),
         "accept" => command::accept(),
         "calls" => command::calls(),
+        "block" => stuck::block(rest),
+        "drain" => stuck::drain(rest),
+        "vfork" => stuck::vfork(),
+        "traced" => stuck::traced(),
+        "namespace" => stuck::namespace(rest),
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader held headless server storm starve flood sleepers bomb eat eaten-child hoard burn spin take accept calls setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader held headless server storm starve flood sleepers bomb eat eaten-child hoard burn spin take accept calls block drain vfork traced namespace setuid"
             );
             99
         }
