@@ -153,7 +153,11 @@ fn spawn_as(launch: &Launch<'_>, sharing: c_int) -> Result<Started, Failure> {
     // In memory of its own it has copies of both.
     let pid = Errno::result(unsafe { libc::clone(child, top, sharing | libc::SIGCHLD, argument) });
     let pid = pid.map_err(Failure::Fork)?;
-    let failure = if attempt.shares_memory.get() { attempt.failure.get() } else { wait_for_exec(pid) };
+    let failure = if attempt.shares_memory.get() {
+        attempt.failure.get()
+    } else {
+        wait_for_exec(pid, launch.own_group && !launch.new_session)
+    };
     match failure {
         None => Ok(Started { pid, missed: attempt.missed.get() }),
         Some(failure) => {
@@ -291,21 +295,21 @@ fn join<'a>(parts: [&[u8]; 3], room: &'a mut [u8]) -> Option<&'a CStr> {
 mod tests {
     use super::*;
 
-    /// Starts `name`, with these arguments, in the one way and the other: what came of it, and the status of
-    /// what runs.
-    fn tried(name: &CStr, path: &[u8], args: &[&str]) -> [Result<i32, Failure>; 2] {
-        let launch = Launch {
+    /// Starts `name`, with these arguments, in memory that is shared and in two ways in memory that is not:
+    /// what came of it, and the status of what runs.
+    fn tried(name: &CStr, path: &[u8], args: &[&str]) -> [Result<i32, Failure>; 3] {
+        let launch = |own_group| Launch {
             candidates: Candidates { name, path },
             args: Args::from_strings(args.iter().copied()),
             environment: Environment::from_strings(["A=1"]),
             inherited: Inherited::take_over(),
-            own_group: true,
+            own_group,
             terminal: None,
             new_session: false,
             die_with_sexton: true,
         };
-        [libc::CLONE_VM | libc::CLONE_VFORK, 0].map(|sharing| {
-            let pid = spawn_as(&launch, sharing)?.pid;
+        [(libc::CLONE_VM | libc::CLONE_VFORK, true), (0, true), (0, false)].map(|(sharing, own_group)| {
+            let pid = spawn_as(&launch(own_group), sharing)?.pid;
             let mut status = 0;
             // SAFETY: the status is an int.
             assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
@@ -316,11 +320,11 @@ mod tests {
     /// As under qemu-user and valgrind.
     #[test]
     fn in_memory_of_its_own_the_child_says_just_as_well_what_came_of_its_exec() {
-        let refused = |errno, candidate| [Err(Failure::Exec { errno, candidate }); 2];
+        let refused = |errno, candidate| [Err(Failure::Exec { errno, candidate }); 3];
         assert_eq!(tried(c"/no/such", b"", &["x"]), refused(Errno::ENOENT, 0));
         assert_eq!(tried(c"version", b"/no/such:/bin:/proc:/usr", &["x"]), refused(Errno::EACCES, 2));
         assert_eq!(tried(c"/proc/self/mem", b"", &["x"]), refused(Errno::EACCES, 0));
-        let status = |status: i32| [Ok(status << 8); 2];
+        let status = |status: i32| [Ok(status << 8); 3];
         assert_eq!(tried(c"sh", b"/no/such:/bin", &["sh", "-c", "exit 7"]), status(7));
         // What the command says counts for nothing: it was executed.
         assert_eq!(tried(c"/bin/sh", b"", &["exec 2 0", "-c", "exit 127"]), status(127));
@@ -339,7 +343,7 @@ mod tests {
         }
         // SAFETY: takes integers; it is our child.
         unsafe { libc::kill(pid, libc::SIGKILL) };
-        assert_eq!(wait_for_exec(pid), None);
+        assert_eq!(wait_for_exec(pid, true), None);
         wait_for_exit(pid);
     }
 }
