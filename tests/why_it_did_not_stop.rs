@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process::ChildStderr;
 use std::rc::Rc;
@@ -29,8 +29,8 @@ struct Case {
     command: Vec<String>,
     /// So many lines it says until it is ready.
     ready: usize,
-    /// And so many once it was told.
-    handled: usize,
+    /// And such a line once it was told.
+    handled: Option<&'static str>,
     prepare: Option<Prepare>,
     /// As JSON names it; nothing when nothing can be said.
     why: &'static str,
@@ -45,7 +45,7 @@ impl Case {
             setup: Vec::new(),
             command: command.iter().map(|word| word.replace("PROBE", probe_binary().to_str().unwrap())).collect(),
             ready: 1,
-            handled: 0,
+            handled: None,
             prepare: None,
             why,
             clause: clause.to_vec(),
@@ -68,7 +68,7 @@ impl Case {
     }
 
     fn handled(mut self) -> Case {
-        self.handled = 1;
+        self.handled = Some("handled");
         self
     }
 
@@ -89,12 +89,10 @@ impl Case {
         }
         a_moment_passes();
         run.send(libc::SIGTERM);
-        for _ in 0..self.handled {
-            run.wait_for_line("handled");
+        if let Some(beginning) = self.handled {
+            run.wait_for_line(beginning);
         }
-        let left = harness::descendants(run.pid);
-        let lines = BufReader::new(run.stderr.take().unwrap());
-        Told { run, left, lines }
+        Told::new(run)
     }
 
     #[track_caller]
@@ -131,13 +129,22 @@ fn is_in_state(pid: i32, state: char) -> bool {
 /// A sexton whose command was told to stop.
 struct Told {
     run: Running,
-    /// Whom it has below it.
-    left: Vec<i32>,
+    /// Whom it has below it, by descriptors: a pid may be another process's by the end.
+    left: Vec<OwnedFd>,
     /// What it says.
     lines: BufReader<ChildStderr>,
 }
 
 impl Told {
+    fn new(mut run: Running) -> Told {
+        let pidfd = |pid: i32| {
+            let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+            (descriptor >= 0).then(|| unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+        };
+        let left = harness::descendants(run.pid).into_iter().filter_map(pidfd).collect();
+        Told { lines: BufReader::new(run.stderr.take().unwrap()), left, run }
+    }
+
     /// The next line of sexton's.
     #[track_caller]
     fn line(&mut self) -> String {
@@ -165,8 +172,9 @@ impl Told {
 
     /// Whoever outlives sexton has its stderr.
     fn kill_all(&self) {
-        for pid in &self.left {
-            unsafe { libc::kill(*pid, libc::SIGKILL) };
+        for process in &self.left {
+            let none = std::ptr::null::<libc::siginfo_t>();
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), libc::SIGKILL, none, 0) };
         }
     }
 }
@@ -199,7 +207,11 @@ fn lasting() -> Vec<Case> {
         Case::new("blocked", &[": it blocks SIGQUIT (sent for SIGTERM), which is still"], &["PROBE", "block", "3"])
             .options(["-r", "TERM:QUIT"]),
         Case::new("no_handler", &[": it has no handler for SIGWINCH (sent for SIGTERM)"], &["PROBE", "hoard", "0"])
-            .options(["-r", "TERM:WINCH"]),
+            .options(["-r", "TERM:WINCH"])
+            .prepare(|run| {
+                let command = run.command_pid();
+                wait_until("it waits", || is_in_state(command, 'S'));
+            }),
         Case::new("traced", &[": it is traced and held by probe (pid "], &["PROBE", "traced"]),
         Case::new(
             "uninterruptible",
@@ -221,12 +233,8 @@ fn lasting() -> Vec<Case> {
 
 /// What may pass by itself: it is at work, waits for somebody who is, or for what cannot be seen.
 fn passing() -> Vec<Case> {
-    let waits = |script: &str| {
-        let mut cases = Vec::new();
-        for shell in ["sh", "bash"] {
-            cases.push(Case::shell("waiting", &[WAITS], shell, script).handled());
-        }
-        cases
+    let waits = |handled, script: &str| {
+        ["sh", "bash"].map(|shell| Case { handled: Some(handled), ..Case::shell("waiting", &[WAITS], shell, script) })
     };
     let drains = |how| Case::new("waiting", &[WAITS], &["PROBE", "drain", how]).handled();
     let mut cases = vec![
@@ -242,9 +250,9 @@ fn passing() -> Vec<Case> {
         drains("stops"),
     ];
     // A trap that runs: it tells the server, and waits for that; it starts somebody; it comes back for more.
-    cases.extend(waits("trap 'kill $!; wait $!' TERM; PROBE drain waits & wait $!; :"));
-    cases.extend(waits("trap 'echo handled; PROBE hoard 0' TERM; PROBE hoard 0 & wait; :"));
-    cases.extend(waits("trap 'echo handled' TERM; PROBE drain waits & while :; do wait; done"));
+    cases.extend(waits("handled", "trap 'kill $!; wait $!' TERM; PROBE drain waits & wait $!; :"));
+    cases.extend(waits("ready", "trap 'PROBE hoard 0' TERM; PROBE hoard 0 & wait; :"));
+    cases.extend(waits("handled", "trap 'echo handled' TERM; PROBE drain waits & while :; do wait; done"));
     cases
 }
 
@@ -425,9 +433,7 @@ fn of_what_the_command_left_the_process_that_keeps_it_is_named_and_why() {
                 run.wait_for_line("ready");
             }
             a_moment_passes();
-            let told =
-                Told { left: harness::descendants(run.pid), lines: BufReader::new(run.stderr.take().unwrap()), run };
-            let stderr = told.leave();
+            let stderr = Told::new(run).leave();
             let over = event(&stderr, "grace_period_over");
             let message = over.get("message").text();
             assert!(message.contains(subject) && message.contains(predicate), "{place:?}: {message}");

@@ -239,6 +239,13 @@ impl Machine {
             Event::CommandIsSexton(nested) => self.nested = nested,
             Event::CommandExited | Event::Alone | Event::Tick => {}
         }
+        // Last, for what was done now may be what helps. Once SIGKILL is sent, what is said of that tells the rest.
+        if let (State::Stopping { .. }, Notice::DueAt(moment)) = (self.state, self.notice)
+            && now >= moment
+        {
+            self.notice = Notice::Given;
+            act(Action::StillThere);
+        }
     }
 
     fn exit(&mut self, act: &mut impl FnMut(Action)) {
@@ -289,13 +296,6 @@ impl Machine {
         {
             self.state = State::Killing { give_up: now.saturating_add(KILL_TIMEOUT) };
             act(Action::Kill);
-        }
-        // Once SIGKILL is sent, what is said of that tells the rest.
-        if let (State::Stopping { .. }, Notice::DueAt(moment)) = (self.state, self.notice)
-            && now >= moment
-        {
-            self.notice = Notice::Given;
-            act(Action::StillThere);
         }
         if let State::Killing { give_up } = self.state
             && now >= give_up

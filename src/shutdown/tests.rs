@@ -165,7 +165,7 @@ fn a_real_time_stop_signal_that_comes_twice_arrives_twice() {
 fn two_stop_signals_start_one_shutdown() {
     let mut machine = Driven::new(0, 10);
     assert_eq!(machine.signal(0, INT), [begins(INT), stop(INT)]);
-    assert_eq!(machine.signal(7, TERM), [Action::StillThere, stop(TERM)]);
+    assert_eq!(machine.signal(7, TERM), [stop(TERM), Action::StillThere]);
     assert_eq!(machine.0.wake_at(), Some(seconds(10)));
 }
 
@@ -323,7 +323,7 @@ fn a_command_that_exits_by_itself_leaves_its_orphans_a_grace_period_of_their_own
         "no sleep: nobody is told to stop taking requests"
     );
     assert_eq!(machine.0.wake_at(), Some(seconds(105)));
-    assert_eq!(machine.signal(110, TERM), [Action::StillThere, stop(TERM)]);
+    assert_eq!(machine.signal(110, TERM), [stop(TERM), Action::StillThere]);
     assert_eq!(machine.0.wake_at(), Some(seconds(125)));
 }
 
@@ -446,4 +446,11 @@ fn of_a_stop_signal_that_a_rule_drops_there_is_no_notice() {
     assert_eq!(machine.0.wake_at(), None);
     assert_eq!(machine.signal(3, INT), [stop(INT)]);
     assert_eq!(machine.0.wake_at(), Some(seconds(8)), "this one arrived");
+}
+
+#[test]
+fn a_command_that_is_stopped_when_the_notice_is_due_is_continued_before_it() {
+    let mut machine = Driven::new(0, 0);
+    machine.signal(0, TERM);
+    assert_eq!(machine.at(5, Event::CommandStopped(Signal::STOP)), [Action::Continue, Action::StillThere]);
 }

@@ -19,8 +19,8 @@ const NOTED: usize = 6;
 /// The notes.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// When noting began, before anybody was told, on the clock of [`since_boot`].
-    began: Option<u64>,
+    /// When noting began, before anybody was told, on the clocks of [`monotonic_now`] and [`since_boot`].
+    began: Option<(Duration, u64)>,
     /// The first stop signal that was sent to whoever is left.
     first: Option<First>,
     /// What was sent before that, and what since.
@@ -60,7 +60,7 @@ impl Told {
         if self.first.is_some() {
             return;
         }
-        self.began.get_or_insert_with(since_boot);
+        self.began.get_or_insert_with(|| (monotonic_now(), since_boot()));
         let is_its = |noted: &&mut Option<Noted>| noted.is_none_or(|noted| noted.pid == pid);
         let Some(free) = self.noted.iter_mut().find(is_its) else { return };
         let Some(status) = Status::of(pid) else { return };
@@ -80,8 +80,8 @@ impl Told {
             return self.also_sent(signal.sent);
         }
         let after = since_boot();
-        let before = self.began.unwrap_or(after);
-        self.first = Some(First { signal, at: monotonic_now(), before, after });
+        let (at, before) = self.began.unwrap_or((monotonic_now(), after));
+        self.first = Some(First { signal, at, before, after });
         if all {
             for noted in self.noted.iter_mut().flatten() {
                 noted.processor = processor_time(noted.pid);
