@@ -267,7 +267,8 @@ impl Search {
     /// Shows everybody to `visit`, sexton as well, and whether it is one of ours.
     ///
     /// Returns whether that was everybody: not when processes come faster than we look, for `/proc` is in the
-    /// order of pids, and the new ones mostly have the highest.
+    /// order of pids, and the new ones mostly have the highest. Where pids have wrapped around, those that were
+    /// there before stand among them: only so many new ones in a row are the end.
     fn pass_by(self, mut visit: impl FnMut(&Process, bool)) -> Result<bool, NoProc> {
         let mut newcomers = 0;
         each_process(|process| {
@@ -276,7 +277,7 @@ impl Search {
                 DESCENDANTS.insert(process.pid);
             }
             visit(process, is_ours);
-            newcomers += u32::from(process.start > self.began);
+            newcomers = if process.start > self.began { newcomers + 1 } else { 0 };
             newcomers < NEWCOMERS
         })?;
         Ok(newcomers < NEWCOMERS)
