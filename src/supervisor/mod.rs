@@ -101,6 +101,19 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
     let mut opened = Opened::default();
     let mut evidence = Evidence::new(started.pid, &mut opened);
     close_all_but_log(opened, job.is_init);
+    supervise(config, started, job, knows_sessions, parent, &mut evidence)
+}
+
+/// The rest of [`stay`], whose frame would lie below all that is looked at right behind the start.
+#[inline(never)]
+fn supervise(
+    config: &Config,
+    started: Started,
+    job: Job,
+    knows_sessions: bool,
+    parent: Option<(Parent, bool)>,
+    evidence: &mut Evidence,
+) -> u8 {
     unblock_stderr();
     leave_working_directory();
     let command = Command { name: config.command.first().unwrap_or_default(), pid: started.pid };
@@ -130,7 +143,7 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
         config,
         command,
         job,
-        evidence: &mut evidence,
+        evidence,
         ended: None,
         over: false,
         shutdown_began: false,

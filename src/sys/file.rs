@@ -105,9 +105,10 @@ pub(super) fn is_on_mount(path: &CStr, mount: &str) -> bool {
     number().unwrap_or(false)
 }
 
-/// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
+/// Without waiting: a command that may mount can put FIFOs in the place of `/proc`. Without O_CLOEXEC: nothing is
+/// executed while it is open, and musl makes a system call of its own for that flag.
 fn open_to_read(path: &CStr) -> Option<OwnedFd> {
-    nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty()).ok()
+    nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).ok()
 }
 
 /// Files that were read and are still open, for [`super::close_all_but_log`] to close along with
