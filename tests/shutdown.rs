@@ -2,6 +2,7 @@
 
 mod harness;
 
+use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
 use harness::{BOTH, Folder, Place, Running, Sexton, Status, now, probe_binary, sexton_binary, wait_until};
@@ -168,7 +169,8 @@ fn a_command_that_ignores_the_stop_signal_is_killed_when_the_grace_period_is_ove
         let (status, _, stderr) = run.finish();
         assert_between("the end", now() - sent, Duration::from_millis(700));
         assert_eq!(status, Status::Exited(137));
-        assert!(stderr.contains("did not stop within 700ms of SIGTERM; killed with SIGKILL"), "{stderr}");
+        assert!(stderr.contains("did not stop within 700ms of SIGTERM: it ignores SIGTERM"), "{stderr}");
+        assert!(stderr.contains("; killed with SIGKILL; SIGTERM came from "), "{stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
 }
@@ -190,6 +192,10 @@ fn without_a_grace_period_sexton_has_no_deadline_at_all() {
         for options in [&[][..], &["--grace-period", "0"]] {
             let mut run = stubborn(place, options);
             run.send(15);
+            // The last that it wakes up for.
+            let mut notice = String::new();
+            BufReader::new(run.stderr.take().unwrap()).read_line(&mut notice).unwrap();
+            assert!(notice.contains(" still runs 5s after SIGTERM"), "{notice}");
             wait_until("sexton waits again", || {
                 harness::is_waiting(run.pid) && run.proc_status("ShdPnd") == "0000000000000000"
             });

@@ -129,10 +129,10 @@ fn a_grace_period_that_is_used_up_is_told_with_the_sender_the_sleep_and_what_is_
             Place::Init => "outside the container".to_owned(),
             Place::Ordinary => format!("pid {} (", std::process::id()),
         };
-        let told =
-            "did not stop within 900ms of SIGTERM; killed with SIGKILL, 2 processes left besides it (probe, probe)";
+        let why = "did not stop within 900ms of SIGTERM: it ignores SIGTERM (";
+        let left = "; killed with SIGKILL, 2 processes left besides it (probe, probe)";
         let origin = format!("; SIGTERM came from {sender}");
-        assert_has(sentence(&stderr), &[told, &origin, ", was held back for 3", "ms and left "]);
+        assert_has(sentence(&stderr), &[why, left, &origin, ", was held back for 3", "ms and left "]);
     }
 }
 
