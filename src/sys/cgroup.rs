@@ -122,10 +122,20 @@ pub(super) fn file(directory: &Path, name: &str) -> Option<Text> {
     Some(path)
 }
 
-/// A file of a cgroup that has a number in it.
+/// The beginning of a file of a cgroup.
 #[inline(never)]
+pub(super) fn read<'a>(directory: &Path, name: &str, room: &'a mut [u8]) -> Option<&'a str> {
+    read_into(file(directory, name)?.c_str()?, room)
+}
+
+/// A file of a cgroup that has a number in it.
 pub(super) fn read_number(directory: &Path, name: &str) -> Option<u64> {
-    read_into(file(directory, name)?.c_str()?, &mut [0; 64])?.trim().parse().ok()
+    read(directory, name, &mut [0; 64])?.trim().parse().ok()
+}
+
+/// From `KEY VALUE` lines.
+pub(super) fn value(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 /// The place of a process in the hierarchy of a controller, from its list of them.
@@ -273,5 +283,12 @@ mod tests {
         assert_eq!(shown("8:pids:/a", &second), None);
         assert_eq!(shown("rubbish", &second), None);
         assert_eq!(shown("", &[]), None);
+    }
+
+    #[test]
+    fn a_value_is_that_of_its_own_key() {
+        let text = "nr_throttled 3\nthrottled_usec 1200\nthrottled 9\nmax 4\n";
+        assert_eq!((value(text, "throttled_usec"), value(text, "max")), (Some(1200), Some(4)));
+        assert_eq!((value(text, "usec"), value(text, "high")), (None, None));
     }
 }

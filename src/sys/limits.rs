@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::cgroup::{Cgroup, Version, file};
-use super::file::read_into;
+use super::cgroup::{Cgroup, Version, read, read_number, value};
+use super::throttling::Bandwidth;
 
 /// So many cgroups are looked at: that of the process, and those around it that can be seen.
 const LEVELS: usize = 4;
@@ -135,24 +135,13 @@ fn throttled(directory: &Path, version: Version) -> Option<u64> {
 
 /// Thousandths of a CPU.
 fn cpu_limit(directory: &Path, version: Version) -> Option<u64> {
-    let number = |name| read(directory, name, &mut [0; 64])?.trim().parse::<u64>().ok();
-    let (quota, period) = match version {
-        // -1 is no limit.
-        Version::One => (number("cpu.cfs_quota_us")?, number("cpu.cfs_period_us")?),
-        Version::Two => {
-            let mut room = [0; 64];
-            // `max` is none.
-            let (quota, period) = read(directory, "cpu.max", &mut room)?.trim().split_once(' ')?;
-            (quota.parse().ok()?, period.parse().ok()?)
-        }
-    };
-    quota.checked_mul(1000)?.checked_div(period)
+    Bandwidth::of(directory, version).limit()
 }
 
 fn at_limit(directory: &Path, version: Version) -> Option<u64> {
     match version {
         Version::One => {
-            let number = |name| read(directory, name, &mut [0; 64])?.trim().parse::<u64>().ok();
+            let number = |name| read_number(directory, name);
             // The other one counts where the limit is the same for memory with swap.
             Some(number("memory.failcnt")? + number("memory.memsw.failcnt").unwrap_or_default())
         }
@@ -167,20 +156,11 @@ fn at_limit(directory: &Path, version: Version) -> Option<u64> {
 /// Bytes.
 fn memory_limit(directory: &Path, version: Version) -> Option<u64> {
     // `max` is none.
-    let number = |name| read(directory, name, &mut [0; 64])?.trim().parse::<u64>().ok();
+    let number = |name| read_number(directory, name);
     match version {
         Version::One => number("memory.limit_in_bytes"),
         Version::Two => number("memory.max").into_iter().chain(number("memory.high")).min(),
     }
-}
-
-/// From `KEY VALUE` lines.
-fn value(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
-}
-
-fn read<'a>(directory: &Path, name: &str, room: &'a mut [u8]) -> Option<&'a str> {
-    read_into(file(directory, name)?.c_str()?, room)
 }
 
 #[cfg(test)]
@@ -196,12 +176,5 @@ mod tests {
         assert_eq!(grown([3, 9, 104, 0]), Some((1, 4)), "the innermost of those");
         assert_eq!(grown([0, 0, 0, 0]), None, "the counts of a cgroup that was made anew");
         assert_eq!(Counts { place: 8, counts: [9; LEVELS] }.most_grown(&before), None);
-    }
-
-    #[test]
-    fn a_value_is_that_of_its_own_key() {
-        let text = "nr_throttled 3\nthrottled_usec 1200\nthrottled 9\nmax 4\n";
-        assert_eq!((value(text, "throttled_usec"), value(text, "max")), (Some(1200), Some(4)));
-        assert_eq!((value(text, "usec"), value(text, "high")), (None, None));
     }
 }

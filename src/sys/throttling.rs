@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::cgroup::{Cgroup, Version, file, read_number};
-use super::file::read_into;
+use super::cgroup::{Cgroup, Version, read, read_number, value};
 
 /// What the kernel counted since the cgroup was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +27,14 @@ pub struct Throttling {
 pub fn throttling() -> Option<Throttling> {
     let cgroup = Cgroup::of_us("cpu")?;
     cgroup.directories().find_map(|directory| {
-        let counts = counts(directory)?;
-        let (quota, period) = bandwidth(directory, cgroup.version());
-        let all_of = |periods: u64| Duration::from_micros(period.saturating_mul(periods));
+        let counts = counts_in(read(directory, "cpu.stat", &mut [0; 1024])?)?;
+        let bandwidth = Bandwidth::of(directory, cgroup.version());
+        let all_of = |periods: u64| Duration::from_micros(bandwidth.period.saturating_mul(periods));
         Some(Throttling {
             time: counts.time.min(all_of(counts.throttled)),
             periods: counts.throttled,
             busy: all_of(counts.periods),
-            limit: quota.and_then(|quota| quota.checked_mul(1000)?.checked_div(period)),
+            limit: bandwidth.limit(),
         })
     })
 }
@@ -47,38 +46,43 @@ struct Counts {
     time: Duration,
 }
 
-fn counts(directory: &Path) -> Option<Counts> {
-    counts_in(read_into(file(directory, "cpu.stat")?.c_str()?, &mut [0; 1024])?)
-}
-
 /// Without a limit there are no periods.
 fn counts_in(text: &str) -> Option<Counts> {
-    let value =
-        |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok());
-    let periods = value("nr_periods").filter(|periods| *periods > 0)?;
+    let periods = value(text, "nr_periods").filter(|periods| *periods > 0)?;
     // Version 2 counts microseconds, version 1 nanoseconds.
-    let time = value("throttled_usec").map(Duration::from_micros);
-    let time = time.or_else(|| value("throttled_time").map(Duration::from_nanos))?;
-    Some(Counts { periods, throttled: value("nr_throttled")?, time })
+    let time = value(text, "throttled_usec").map(Duration::from_micros);
+    let time = time.or_else(|| value(text, "throttled_time").map(Duration::from_nanos))?;
+    Some(Counts { periods, throttled: value(text, "nr_throttled")?, time })
 }
 
-/// The quota, if there is one, and the period for which it is, both in microseconds.
-fn bandwidth(directory: &Path, version: Version) -> (Option<u64>, u64) {
-    /// What it is unless somebody says something else.
-    const PERIOD: u64 = 100_000;
-    match version {
-        // -1 is no quota.
-        Version::One => {
-            let period = read_number(directory, "cpu.cfs_period_us");
-            (read_number(directory, "cpu.cfs_quota_us"), period.unwrap_or(PERIOD))
-        }
-        // `max` is none.
-        Version::Two => {
-            let mut room = [0; 64];
-            let text = file(directory, "cpu.max").and_then(|path| read_into(path.c_str()?, &mut room));
-            let mut numbers = text.unwrap_or_default().split_ascii_whitespace().map(|word| word.parse().ok());
-            (numbers.next().flatten(), numbers.next().flatten().unwrap_or(PERIOD))
-        }
+/// How much of the processor a cgroup may use, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bandwidth {
+    quota: Option<u64>,
+    period: u64,
+}
+
+impl Bandwidth {
+    pub(super) fn of(directory: &Path, version: Version) -> Bandwidth {
+        /// What it is unless somebody says something else.
+        const PERIOD: u64 = 100_000;
+        let (quota, period) = match version {
+            // -1 is no quota.
+            Version::One => (read_number(directory, "cpu.cfs_quota_us"), read_number(directory, "cpu.cfs_period_us")),
+            // `max` is none.
+            Version::Two => {
+                let mut room = [0; 64];
+                let text = read(directory, "cpu.max", &mut room).unwrap_or_default();
+                let mut numbers = text.split_ascii_whitespace().map(|word| word.parse().ok());
+                (numbers.next().flatten(), numbers.next().flatten())
+            }
+        };
+        Bandwidth { quota, period: period.unwrap_or(PERIOD) }
+    }
+
+    /// Thousandths of a processor, if there is a limit.
+    pub(super) fn limit(self) -> Option<u64> {
+        self.quota?.checked_mul(1000)?.checked_div(self.period)
     }
 }
 
