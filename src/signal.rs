@@ -105,7 +105,7 @@ impl fmt::Display for Short {
             Signal(RTMAX) => f.write_str("RTMAX"),
             Signal(number) if number > RTMIN => write!(f, "RTMIN+{}", number - RTMIN),
             signal => match nix::sys::signal::Signal::try_from(signal.number()) {
-                Ok(known) => f.write_str(known.as_str().trim_start_matches("SIG")),
+                Ok(known) => f.write_str(known.as_str().strip_prefix("SIG").unwrap_or(known.as_str())),
                 Err(_) => write!(f, "{}", signal.0),
             },
         }

@@ -117,8 +117,9 @@ impl Cgroup {
 /// A file of a cgroup, as a C string.
 pub(super) fn file(directory: &Path, name: &str) -> Option<Text> {
     let mut path = Text::EMPTY;
-    path.push(directory.as_os_str().as_bytes().iter().copied())?;
-    path.push(b"/".iter().chain(name.as_bytes()).chain(b"\0").copied())?;
+    for part in [directory.as_os_str().as_bytes(), b"/", name.as_bytes(), b"\0"] {
+        path.push_slice(part)?;
+    }
     Some(path)
 }
 
@@ -159,7 +160,7 @@ fn place(line: &str, controller: &str, own: &mut Text) -> Option<Option<Version>
         _ if has(controllers, controller) => Version::One,
         _ => return None,
     };
-    Some(own.push(path.bytes()).map(|()| version))
+    Some(own.push_slice(path.as_bytes()).map(|()| version))
 }
 
 /// Our cgroup, if this mount shows it: its directory goes to `path`, and the length of the mount point
@@ -187,7 +188,8 @@ fn locate(version: Version, own: &[u8], mount: &Mount<'_>, controller: &str, pat
     path.push(mount.point.bytes())?;
     let point = path.bytes().len();
     if !below.is_empty() {
-        path.push(b"/".iter().chain(below).copied())?;
+        path.push_slice(b"/")?;
+        path.push_slice(below)?;
     }
     Some(point)
 }
@@ -221,6 +223,14 @@ impl Text {
             *self.bytes.get_mut(self.length)? = byte;
             self.length += 1;
         }
+        Some(())
+    }
+
+    /// The same in one go.
+    fn push_slice(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.length.checked_add(bytes.len())?;
+        self.bytes.get_mut(self.length..end)?.copy_from_slice(bytes);
+        self.length = end;
         Some(())
     }
 

@@ -103,7 +103,7 @@ impl Memory {
 
     /// Whether both are the same counter.
     pub fn is_the_same_as(&self, other: &Memory) -> bool {
-        self.counter == other.counter && self.directory() == other.directory()
+        self.counter == other.counter && self.directory().as_os_str() == other.directory().as_os_str()
     }
 
     /// Whether what is below counts as well: before Linux 5.3 there is no other counter.
