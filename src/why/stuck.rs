@@ -159,7 +159,8 @@ pub fn cause(seen: &Seen) -> Option<Cause> {
     }
     if let Some(before) = seen.before
         && before.is_ignored
-        && !before.is_blocked
+        // What was blocked only for a moment, as by a shell that forks, is thrown away when it is unblocked.
+        && (!before.is_blocked || now.is_ignored && !now.is_blocked)
         && before.is_awaited != Some(true)
         && (now.is_ignored || !seen.again)
     {
@@ -678,6 +679,10 @@ mod tests {
                  signalfd)",
             ),
             (ignoring(), "it ignores SIGTERM (it needs a handler, or with --rewrite a signal that it has one for)"),
+            (
+                Seen { before: Some(Disposition { is_blocked: true, ..IGNORED }), ..ignoring() },
+                "it ignores SIGTERM (it needs a handler, or with --rewrite a signal that it has one for)",
+            ),
             (Seen { now: CAUGHT, ..ignoring() }, "it ignored SIGTERM when that came, and would not now"),
             (
                 with(|seen| {
