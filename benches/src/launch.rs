@@ -193,7 +193,10 @@ pub fn pin() -> io::Result<()> {
     mount(None, c"/sys/fs/cgroup", Some(c"tmpfs"), 0)?;
     std::fs::write("/mnt/own-cgroup", "0::/\n")?;
     std::fs::write("/mnt/mountinfo", MOUNTS)?;
-    std::fs::write("/sys/fs/cgroup/memory.events.local", "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n")?;
+    std::fs::write(
+        "/sys/fs/cgroup/memory.events.local",
+        "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n",
+    )?;
     std::fs::write("/sys/fs/cgroup/memory.max", "67108864\n")
 }
 
