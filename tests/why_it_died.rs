@@ -524,23 +524,11 @@ fn every_key_and_every_event_of_the_schema_is_in_the_documentation() {
 
 // ---- Where it is told: sinks that take nothing ----
 
-/// A pipe that nobody reads and that takes no more byte.
-fn full_pipe() -> (OwnedFd, OwnedFd) {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
-    let (reader, writer) = pipe();
-    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
-    let mut file = File::from(writer.try_clone().unwrap());
-    while file.write(&[b'.'; 4096]).is_ok() {}
-    while file.write(b".").is_ok() {}
-    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
-    (reader, writer)
-}
-
 #[test]
 fn no_stderr_that_takes_nothing_keeps_the_command_from_its_signals_and_its_end() {
     for place in BOTH {
         for format in ["text", "json"] {
-            let (_reader, full) = full_pipe();
+            let (_reader, full) = harness::full_pipe();
             let (reader, closed) = pipe();
             drop(reader);
             let disk = OwnedFd::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
@@ -562,7 +550,7 @@ fn no_stderr_that_takes_nothing_keeps_the_command_from_its_signals_and_its_end()
 #[test]
 fn as_json_the_number_of_dropped_lines_is_json_too() {
     for place in BOTH {
-        let (reader, full) = full_pipe();
+        let (reader, full) = harness::full_pipe();
         let mut run = Sexton::new(place).options(JSON).options(["-vv"]).stderr(full).probe(["record", "15", "0"]);
         run.line();
         run.send(libc::SIGUSR1);

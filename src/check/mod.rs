@@ -119,25 +119,25 @@ fn look_at(target: &Target, deadline: Duration, timeout: Duration) -> Seen {
     let connection = match connect(target, deadline) {
         Ok(connection) => connection,
         Err(Errno::ETIMEDOUT) if monotonic_now() >= deadline => {
-            return Seen::of(false, format!("{name}: no connection within {}", shown(timeout)));
+            return Seen::of(false, format!("{name}: no connection within {}", Rounded(timeout)));
         }
         Err(errno) => return Seen::of(false, format!("{name}: {}", in_a_sentence(errno))),
     };
     let Some(request) = target.request() else {
         let took = monotonic_now().saturating_sub(begun);
-        return Seen::of(true, format!("{name}: connected after {}", shown(took)));
+        return Seen::of(true, format!("{name}: connected after {}", Rounded(took)));
     };
     let answer = connection.send(request.as_bytes(), deadline).and_then(|()| Answer::read(&connection, deadline));
     let took = monotonic_now().saturating_sub(begun);
     match answer {
         Ok(Answer::Status { code, reason }) => {
             let blank = if reason.is_empty() { "" } else { " " };
-            let line = format!("{name}: {code}{blank}{} after {}", Printable(&reason), shown(took));
+            let line = format!("{name}: {code}{blank}{} after {}", Printable(&reason), Rounded(took));
             Seen::of((200..400).contains(&code), line)
         }
         Ok(Answer::NoHttp) => Seen::of(false, format!("{name}: what answers does not speak HTTP")),
         Ok(Answer::Cut) => Seen::of(false, format!("{name}: the connection was closed before the status line")),
-        Err(Errno::ETIMEDOUT) => Seen::of(false, format!("{name}: no answer within {}", shown(timeout))),
+        Err(Errno::ETIMEDOUT) => Seen::of(false, format!("{name}: no answer within {}", Rounded(timeout))),
         Err(errno) => Seen::of(false, format!("{name}: {}", in_a_sentence(errno))),
     }
 }
@@ -154,10 +154,6 @@ fn connect(target: &Target, deadline: Duration) -> Result<Connection, Errno> {
         }
     }
     Err(refused)
-}
-
-fn shown(time: Duration) -> impl std::fmt::Display {
-    Rounded(time)
 }
 
 /// As the kernel calls it, but with a small letter.

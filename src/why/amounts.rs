@@ -122,6 +122,22 @@ impl fmt::Display for Count {
     }
 }
 
+/// So many thousandths, as `0.5`, `1.25` or `2`.
+#[derive(Clone, Copy, Debug)]
+pub struct Thousandths(pub u64);
+
+impl fmt::Display for Thousandths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / 1000, self.0 % 1000);
+        match rest {
+            0 => write!(f, "{whole}"),
+            _ if rest % 100 == 0 => write!(f, "{whole}.{}", rest / 100),
+            _ if rest % 10 == 0 => write!(f, "{whole}.{:02}", rest / 10),
+            _ => write!(f, "{whole}.{rest:03}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::amounts::{About, Bytes, Rounded, Seconds, milliseconds};
+use super::amounts::{About, Bytes, Rounded, Seconds, Thousandths, milliseconds};
 use super::evidence::Evidence;
 use crate::report::Facts;
 use crate::sys::{Ceiling, Throttling, Usage, throttling};
@@ -120,21 +120,6 @@ impl fmt::Display for HeldBack {
             write!(f, "({} CPU) ", Thousandths(limit))?;
         }
         write!(f, "held this cgroup back for {}", Rounded(self.0.time))
-    }
-}
-
-/// `0.5`, `1.25`, `2`.
-struct Thousandths(u64);
-
-impl fmt::Display for Thousandths {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, rest) = (self.0 / 1000, self.0 % 1000);
-        match rest {
-            0 => write!(f, "{whole}"),
-            _ if rest % 100 == 0 => write!(f, "{whole}.{}", rest / 100),
-            _ if rest % 10 == 0 => write!(f, "{whole}.{:02}", rest / 10),
-            _ => write!(f, "{whole}.{rest:03}"),
-        }
     }
 }
 

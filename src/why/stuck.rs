@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use log::kv::Value;
 
-use super::amounts::{Bytes, Count, milliseconds};
+use super::amounts::{Bytes, Count, Thousandths, milliseconds};
 use super::died::Command;
 use crate::report::Facts;
 use crate::signal::Signal;
@@ -531,21 +531,6 @@ impl fmt::Display for Seconds {
             (0, hundredths) => write!(f, "0.{hundredths:02}s"),
             (seconds, 0..10) => write!(f, "{seconds}s"),
             (seconds, hundredths) => write!(f, "{seconds}.{}s", hundredths / 10),
-        }
-    }
-}
-
-/// `0.5`, `2`, `0.25`.
-struct Thousandths(u64);
-
-impl fmt::Display for Thousandths {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (whole, part) = (self.0 / 1000, self.0 % 1000);
-        match part {
-            0 => write!(f, "{whole}"),
-            part if part % 100 == 0 => write!(f, "{whole}.{}", part / 100),
-            part if part % 10 == 0 => write!(f, "{whole}.{:02}", part / 10),
-            part => write!(f, "{whole}.{part:03}"),
         }
     }
 }
