@@ -151,7 +151,8 @@ impl Told {
         let is_there = !self.lines.buffer().is_empty() || harness::readable(self.lines.get_ref().as_raw_fd(), PATIENCE);
         assert!(is_there, "sexton says nothing");
         let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
+        let length = self.lines.read_line(&mut line).unwrap();
+        assert_ne!(length, 0, "sexton says nothing more, and has ended: {:?}", self.run.status());
         line
     }
 

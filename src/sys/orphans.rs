@@ -19,7 +19,7 @@ use super::pids::PidSet;
 use super::proc::{NoProc, Process, each_process, last_pid, read_process, since_boot};
 use super::process::own_pid;
 use super::reap::{Children, children};
-use super::signals::{SendError, kill, kill_by_pidfd, send};
+use super::signals::{SendError, kill, kill_by_pidfd, send, send_to_orphaned_group};
 use crate::signal::{Received, Signal};
 
 // Behind all other data (`.cargo/dist.toml`), which so keeps to the one page that is written anyway.
@@ -121,7 +121,7 @@ pub fn signal_orphans(
     for _ in 0..PASSES {
         let mut found = false;
         all.refused = None;
-        let were_all = search.pass(|process| {
+        let were_all = search.pass_at_last(|process| {
             let had_it = spared.is_some_and(|stop| stop.reached(process));
             if !process.is_zombie() && !had_it && SIGNALLED.insert(process.pid) {
                 before(process);
@@ -170,7 +170,8 @@ pub fn note_old_sessions() -> bool {
 ///
 /// # Errors
 ///
-/// Without a usable `/proc`, and then nobody was killed.
+/// Without a usable `/proc`: then only those were killed that are in the command's process group, if a child of
+/// ours is in it.
 pub fn kill_orphans(command: i32, knows_sessions: bool) -> Result<(), NoProc> {
     if is_init() {
         // SAFETY: takes integers. All of our namespace but ourselves (kill(2)), and the kernel
@@ -180,8 +181,12 @@ pub fn kill_orphans(command: i32, knows_sessions: bool) -> Result<(), NoProc> {
     }
     // What is stopped does not fork, and, unlike what is killed, makes no room for others
     // under a limit on processes. So first all are stopped, then all are killed.
-    send_uncatchable(Signal::STOP, command, knows_sessions)?;
-    send_uncatchable(Signal::KILL, command, knows_sessions)
+    let stopped = send_uncatchable(Signal::STOP, command, knows_sessions);
+    let killed = send_uncatchable(Signal::KILL, command, knows_sessions);
+    if killed.is_err() {
+        let _ = send_to_orphaned_group(command, &Received::sent_by(own_pid(), Signal::KILL));
+    }
+    stopped.and(killed)
 }
 
 /// Whole process groups at a time where that is safe, which lets no fork slip through and
@@ -193,7 +198,7 @@ fn send_uncatchable(signal: Signal, command: i32, knows_sessions: bool) -> Resul
     search.find_shared_groups()?;
     for _ in 0..PASSES {
         let mut found = false;
-        let were_all = search.pass(|process| {
+        let were_all = search.pass_at_last(|process| {
             let is_old = |ours: Pid| process.session == ours.as_raw() || OLD_SESSIONS.contains(process.session);
             let is_new = knows_sessions && our_session.is_some_and(|ours| !is_old(ours));
             if may_signal_group(process.group, is_new || process.group == command) {
@@ -253,15 +258,23 @@ impl Search {
         })
     }
 
+    /// The same, with a second look where the first one fails: what is short, memory or a descriptor, may be there
+    /// a moment later, and what is not looked at now is left behind. A process may be shown twice.
+    fn pass_at_last(self, mut visit: impl FnMut(&Process)) -> Result<bool, NoProc> {
+        self.pass(&mut visit).or_else(|NoProc| self.pass(visit))
+    }
+
     fn find_shared_groups(self) -> Result<(), NoProc> {
         // Whoever is ours is known after one pass.
-        self.pass(|_| {})?;
-        let seen = self.pass_by(|process, is_ours| {
-            if !is_ours {
-                SHARED_GROUPS.insert(process.group);
-            }
-        });
-        seen.map(drop)
+        self.pass_at_last(|_| {})?;
+        let look = || {
+            self.pass_by(|process, is_ours| {
+                if !is_ours {
+                    SHARED_GROUPS.insert(process.group);
+                }
+            })
+        };
+        look().or_else(|NoProc| look()).map(drop)
     }
 
     /// Shows everybody to `visit`, sexton as well, and whether it is one of ours.
