@@ -46,7 +46,7 @@ static OPTIONS: [Setting; 2] = [
         value: "",
         kind: Kind::Switch,
         heading: PROCESSES,
-        help: "No session of its own, and signals for the main process alone",
+        help: "No session of its own; signals go to the main process only",
         more: "",
         apply: |config, _| {
             single_child(config);
@@ -60,8 +60,9 @@ static OPTIONS: [Setting; 2] = [
         value: "FROM:TO",
         kind: Kind::List,
         heading: SIGNALS,
-        help: "Forward TO in place of FROM; TO 0 or none drops it (repeatable)",
-        more: "A signal is a number or a name with or without SIG. The last one for a signal\n\
+        help: "Forward TO in place of FROM; TO none drops FROM",
+        more: "Give it once for each FROM; 0 means none.\n\
+               A signal is a number or a name with or without SIG. The last one for a signal\n\
                counts.",
         apply: |config, values| {
             for value in values {

@@ -16,8 +16,8 @@ use crate::sys::{Args, Environment};
 /// sexton's own command line.
 pub(super) static NATIVE: Dialect = Dialect {
     name: "sexton",
-    about: "A PID 1 for containers: starts one command, forwards signals to it, reaps orphans,\n\
-            and shuts down gracefully in bounded time.",
+    about: "A PID 1 for containers: starts one command, forwards signals to it, reaps\n\
+            orphans, and shuts down gracefully in bounded time.",
     usage: "sexton [OPTIONS] [--] COMMAND [ARG...]",
     after_help: AFTER_LONG_HELP,
     // With the commit where dockerd looks for it: without, it warns of an init that it does not know.
@@ -195,7 +195,7 @@ fn command_line(dialect: &Dialect) -> Command {
     let mut command = Command::new(dialect.name)
         .about(dialect.about)
         .override_usage(dialect.usage)
-        .after_help(format!("Each option has an environment variable. More: {} --help", dialect.name))
+        .after_help(format!("{} --help has all options, with their environment variables.", dialect.name))
         .after_long_help(dialect.after_help)
         .disable_version_flag(true)
         .disable_help_flag(true)
@@ -215,8 +215,8 @@ fn command_line(dialect: &Dialect) -> Command {
             named(dialect, "verbose", Some('v'))
                 .action(ArgAction::Count)
                 .help_heading(log)
-                .help("Tell the story of the shutdown; -vv each signal, -vvv each reap")
-                .long_help("Tell the story of the shutdown; -vv each signal, -vvv each reap\n\n[env: SEXTON_LOG=off|error|warn|info|debug|trace]"),
+                .help("Tell the story of the shutdown; -vv signals, -vvv reaps too")
+                .long_help("Tell the story of the shutdown; -vv signals, -vvv reaps too\n\n[env: SEXTON_LOG=off|error|warn|info|debug|trace]"),
         )
         .arg(
             named(dialect, "quiet", Some('q'))
@@ -232,7 +232,7 @@ fn command_line(dialect: &Dialect) -> Command {
                 .help("Print this help; --help says more than -h"),
         )
         .arg(
-            named(dialect, "version", None)
+            named(dialect, "version", Some('V'))
                 .action(ArgAction::SetTrue)
                 .overrides_with("version")
                 .help_heading("Other")
@@ -245,16 +245,14 @@ fn command_line(dialect: &Dialect) -> Command {
                 .help("Print the license"),
         )
         .arg(
-            Arg::new("check")
-                .long("check")
+            named(dialect, "check", None)
                 .action(ArgAction::SetTrue)
                 .overrides_with("check")
                 .help_heading("Other")
                 .help("Check this container's health (only as the first argument): sexton --check --help"),
         )
         .arg(
-            Arg::new("dialect")
-                .long("dialect")
+            named(dialect, "dialect", None)
                 .value_name("NAME")
                 .value_parser(clap::value_parser!(OsString))
                 .help_heading("Other")
@@ -270,14 +268,24 @@ fn command_line(dialect: &Dialect) -> Command {
 /// An option under the names that the dialect has for it.
 fn named(dialect: &Dialect, long: &'static str, short: Option<char>) -> Arg {
     let arg = Arg::new(long).long(long).aliases(dialect.abbreviations(long));
+    let arg = arg.hide_short_help(!is_in_short_help(dialect, long));
     match dialect.short(long, short) {
         Some(short) => arg.short(short),
         None => arg,
     }
 }
 
-/// What `-h`, which fits one screen, leaves to `--help`.
-const RARE: [&str; 4] = ["pre-stop-signal", "drain-file", "escalate", "reraise"];
+/// What people use: `-h` has no more, so that it fits 24 lines of 80 columns.
+const FREQUENT: [&str; 7] = ["grace-period", "pre-stop-sleep", "stop-signal", "orphans", "rewrite", "group", "verbose"];
+
+/// Whether `-h` has this option. Under a peer's name these are the peer's own.
+fn is_in_short_help(dialect: &Dialect, long: &str) -> bool {
+    let is_frequent = match dialect.shorts {
+        None => FREQUENT.contains(&long),
+        Some(shorts) => shorts.iter().any(|(_, known)| *known == long),
+    };
+    is_frequent || matches!(long, "help" | "version")
+}
 
 fn option(dialect: &Dialect, setting: &'static Setting) -> Arg {
     let action = match setting.kind {
@@ -297,8 +305,7 @@ fn option(dialect: &Dialect, setting: &'static Setting) -> Arg {
         .action(action)
         .help_heading(setting.heading)
         .help(setting.help)
-        .long_help(long_help)
-        .hide_short_help(RARE.contains(&setting.long));
+        .long_help(long_help);
     if setting.kind == Kind::Switch {
         // Given twice it means what it means once.
         arg = arg.overrides_with(setting.long);

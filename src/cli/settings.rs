@@ -83,8 +83,9 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "DURATION",
         kind: Kind::Value,
         heading: SHUTDOWN,
-        help: "From the stop signal to SIGKILL; unset or 0: never",
-        more: "The pre-stop sleep counts against it. Set it a little below the limit of your\n\
+        help: "Send SIGKILL this long after the stop signal",
+        more: "Unset or 0: never.\n\
+               The pre-stop sleep counts against it. Set it a little below the limit of your\n\
                orchestrator (Docker: 10s, Kubernetes: terminationGracePeriodSeconds), so that\n\
                sexton can still say what happened.",
         apply: |config, values| {
@@ -169,8 +170,9 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "SIGNAL",
         kind: Kind::List,
         heading: SHUTDOWN,
-        help: "Which signals start the shutdown; default SIGTERM (repeatable)",
-        more: "Name here what your engine sends, as with STOPSIGNAL in a Dockerfile.",
+        help: "What starts the shutdown (default: SIGTERM)",
+        more: "Give it once for each signal.\n\
+               Name here what your engine sends, as with STOPSIGNAL in a Dockerfile.",
         apply: |config, values| {
             config.stop_signals = SignalSet::EMPTY;
             for value in values {
@@ -186,8 +188,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "POLICY",
         kind: Kind::Value,
         heading: SHUTDOWN,
-        help: "What becomes of what the command leaves running: leave (default), wait, stop",
-        more: "leave: exit at once; as PID 1 the kernel kills the rest.\n\
+        help: "Leave, wait for, or stop what is left behind",
+        more: "leave (the default): exit at once; as PID 1 the kernel kills the rest.\n\
                wait: stay until none is left; signals go to them.\n\
                stop: send them the stop signal, and SIGKILL when the grace period is over. When\n\
                the command exits by itself, they have a grace period of their own.",
@@ -203,8 +205,9 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "FROM:TO",
         kind: Kind::List,
         heading: SIGNALS,
-        help: "Forward TO in place of FROM; TO 0 or none drops it (repeatable)",
-        more: "A signal is a name with or without SIG, a number, RTMIN+n (34 + n) or RTMAX-n\n\
+        help: "Forward TO in place of FROM; TO none drops FROM",
+        more: "Give it once for each FROM; 0 means none.\n\
+               A signal is a name with or without SIG, a number, RTMIN+n (34 + n) or RTMAX-n\n\
                (64 - n).",
         apply: |config, values| {
             let mut rewritten = SignalSet::EMPTY;
@@ -226,7 +229,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "",
         kind: Kind::Switch,
         heading: SIGNALS,
-        help: "Forward to the command's process group, not to the main process alone",
+        help: "Forward to the command's process group",
         more: "",
         apply: |config, values| {
             config.group = one(values, switch)?;
@@ -240,7 +243,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "SIGNAL",
         kind: Kind::Value,
         heading: SIGNALS,
-        help: "Act as if SIGNAL had come when the parent process of sexton dies",
+        help: "Act as on SIGNAL when the parent dies",
         more: "A parent that was dead before counts too where that is certain; the end of a mere thread\n\
                of the parent does not. A parent outside the PID namespace, as PID 1's, cannot be\n\
                looked at: there the kernel itself sends SIGNAL, at the end of such a thread too.",
@@ -272,8 +275,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "",
         kind: Kind::Switch,
         heading: PROCESSES,
-        help: "Warn if sexton cannot become a subreaper, which it tries anyway unless it is PID 1",
-        more: "",
+        help: "Warn if sexton cannot become a subreaper",
+        more: "It tries to become one in any case, unless it is PID 1.",
         apply: |config, values| {
             config.subreaper = one(values, switch)?;
             Ok(())
