@@ -5,9 +5,16 @@ CARGO ?= cargo
 # The file that people take: the tests run it, not a build of their own (tests/harness/mod.rs).
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/sexton
 
-# The machines that release files are built for, and the file of this one, where it is there (`make dist`).
-DIST := x86_64 aarch64
-DIST_BINARY := $(wildcard dist/sexton-$(shell uname -m)-linux)
+# The machines that release files are built for, by Docker's names, and what the compiler calls them.
+# `make dist` builds this machine's; DIST names others, or all.
+MACHINES := amd64 arm64
+RUST_amd64 := x86_64
+RUST_arm64 := aarch64
+HERE := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
+DIST ?= $(HERE)
+DIST_MACHINES := $(if $(filter all,$(DIST)),$(MACHINES),$(DIST))
+# This machine's file, where it is there.
+DIST_BINARY := $(wildcard dist/sexton-linux-$(HERE))
 
 # The benchmark is a package of its own.
 BENCH_TARGET := $(abspath $(dir $(BINARY))../bench)
@@ -23,7 +30,7 @@ USUAL_BIN := $(patsubst %/,%,$(dir $(shell command -v rustc)))
 DIST_BIN = $(firstword $(foreach bin,$(USUAL_BIN) /usr/bin,$(if $(call HAS_RUST_SRC,$(bin)),$(bin))))
 
 .DEFAULT_GOAL := help
-.PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ { print $$1 }' $(MAKEFILE_LIST)) $(DIST:%=dist-%)
+.PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ { print $$1 }' $(MAKEFILE_LIST)) $(MACHINES:%=dist-%)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +38,11 @@ help: ## List the targets
 build: ## Build sexton: one static file, target/release/sexton
 	$(CARGO) build --release
 
-dist: $(DIST:%=dist-%) ## Build the release files: dist/sexton-x86_64-linux, -aarch64-linux, SHA256SUMS
-	cd dist && sha256sum $(DIST:%=sexton-%-linux) >SHA256SUMS && cat SHA256SUMS
+dist: $(DIST_MACHINES:%=dist-%) ## Build the release file of this machine, dist/sexton-linux-amd64 or -arm64; DIST=all builds both
+	cd dist && sha256sum $(DIST_MACHINES:%=sexton-linux-%) >SHA256SUMS && cat SHA256SUMS
 
 # The settings are cargo's unstable ones (.cargo/dist.toml), which a stable compiler has to be told.
-$(DIST:%=dist-%): dist-%:
+$(MACHINES:%=dist-%): dist-%:
 	@test -n '$(DIST_BIN)' || { \
 	  echo 'make dist: no rustc here has the sources of the standard library.' >&2; \
 	  echo 'rustup component add rust-src; or on Debian: apt-get install rustc-web cargo-web rust-web-src' >&2; \
@@ -43,8 +50,8 @@ $(DIST:%=dist-%): dist-%:
 	@mkdir -p dist target/dist
 	ar cr target/dist/libunwind.a
 	RUSTC_BOOTSTRAP=1 RUSTC=$(DIST_BIN)/rustc $(DIST_BIN)/cargo --config .cargo/dist.toml \
-	  build --release --locked --bin sexton --target $*-unknown-linux-musl
-	cp target/dist/$*-unknown-linux-musl/release/sexton dist/sexton-$*-linux
+	  build --release --locked --bin sexton --target $(RUST_$*)-unknown-linux-musl
+	cp target/dist/$(RUST_$*)-unknown-linux-musl/release/sexton dist/sexton-linux-$*
 
 # The tests' own command, which they look for beside themselves (examples/probe). cargo builds it
 # along with the tests only when no --test says which of them.
@@ -64,7 +71,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)
 AS_A_BACKGROUND_JOB := CARGO_TARGET_$(HOST)_RUNNER='env --block-signal --ignore-signal --default-signal=CHLD'
 
 test-dist: dist probe ## Run the same tests against the release file of this machine, with all signals ignored and blocked
-	$(AS_A_BACKGROUND_JOB) TEST_BINARY='$(abspath dist/sexton-$(shell uname -m)-linux)' $(RUN_TESTS) --no-fail-fast
+	$(AS_A_BACKGROUND_JOB) TEST_BINARY='$(abspath dist/sexton-linux-$(HERE))' $(RUN_TESTS) --no-fail-fast
 
 # The rest asks the kernel for what qemu-user does not do: docs/testing.md, "On aarch64".
 ARM64_TESTS := exit_status usage dialects signals shutdown inherited start why_not_started
@@ -76,12 +83,12 @@ ARM64_SKIP := real_time every_deadly_signal with_reraise_what_cannot every_signa
   a_loader_that_is_no a_program_for_another a_truncated_program
 ARM64_CASES := killed-by-real-time forwards-faults forwards-32-and-33 inherits-ignored keeps keeps-in-group-mode \
   adopts subreaper subreaper-by-variable
-test-arm64: dist-aarch64 probe ## Run the core tests against dist/sexton-aarch64-linux under qemu-user
+test-arm64: dist-arm64 probe ## Run the core tests against dist/sexton-linux-arm64 under qemu-user
 	@command -v qemu-aarch64-static >/dev/null || { \
 	  echo 'make test-arm64: qemu-aarch64-static is missing; on Debian: apt-get install qemu-user-static' >&2; \
 	  exit 1; }
 	@mkdir -p target/arm64
-	printf '#!/bin/sh\nunset PWD\nexec %s -0 "$$0" "%s" "$$@"\n' "$$(command -v qemu-aarch64-static)" '$(abspath dist/sexton-aarch64-linux)' >target/arm64/sexton
+	printf '#!/bin/sh\nunset PWD\nexec %s -0 "$$0" "%s" "$$@"\n' "$$(command -v qemu-aarch64-static)" '$(abspath dist/sexton-linux-arm64)' >target/arm64/sexton
 	chmod +x target/arm64/sexton
 	TEST_BINARY='$(abspath target/arm64/sexton)' LEFT_OUT_CASES='$(ARM64_CASES)' $(CARGO) test --no-fail-fast $(ARM64_TESTS:%=--test %) -- $(ARM64_SKIP:%=--skip %)
 
@@ -113,7 +120,7 @@ fuzz: ## Feed every parser with hostile input, each for FUZZ_SECONDS (10 minutes
 	done
 
 faults: build dist probe ## Let every system call fail with every errno, and write docs/faults.md (ten minutes)
-	for file in '$(BINARY)' '$(abspath dist/sexton-$(shell uname -m)-linux)'; do \
+	for file in '$(BINARY)' '$(abspath dist/sexton-linux-$(HERE))'; do \
 	  TEST_BINARY=$$file WRITE_FAULTS=1 $(CARGO) test --test faults -- --nocapture || exit 1; \
 	done
 
@@ -126,9 +133,9 @@ integration: build probe ## Run the tests that need container engines; ENGINES="
 # The files that people take: the plain build, and for aarch64 the release.
 KERNELS := $(RUN_TESTS) --no-fail-fast --test kernels -- --nocapture
 
-kernels: build dist-aarch64 ## Boot Debian's kernels with sexton as /sbin/init, x86_64 and aarch64, in QEMU
+kernels: build dist-arm64 ## Boot Debian's kernels with sexton as /sbin/init, x86_64 and aarch64, in QEMU
 	integration/kernels/guest x86_64 '$(BINARY)'
-	integration/kernels/guest aarch64 dist/sexton-aarch64-linux
+	integration/kernels/guest aarch64 dist/sexton-linux-arm64
 	$(KERNELS)
 
 kernels-quick: build ## The same for one kernel, on x86_64
@@ -153,8 +160,8 @@ audit: ## Look for known vulnerabilities in the dependencies; fetches the databa
 	$(DENY) check advisories
 
 reproducible: ## Build this commit twice, in different folders, plain and for release: the same bytes?
-	integration/reproducible '$(CARGO) build --release --locked && $(MAKE) dist' \
-	  target/release/sexton $(DIST:%=dist/sexton-%-linux)
+	integration/reproducible '$(CARGO) build --release --locked && $(MAKE) dist DIST=all' \
+	  target/release/sexton $(MACHINES:%=dist/sexton-linux-%)
 
 demo: build ## Show a server in a container that loses no request while it is stopped
 	$(CARGO) build --example server
