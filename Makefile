@@ -53,10 +53,10 @@ $(MACHINES:%=dist-%): dist-%:
 	  build --release --locked --bin sexton --target $(RUST_$*)-unknown-linux-musl
 	cp target/dist/$(RUST_$*)-unknown-linux-musl/release/sexton dist/sexton-linux-$*
 
-# The tests' own command, which they look for beside themselves (examples/probe). cargo builds it
+# The tests' own command and the demo, which they look for beside themselves (in examples). cargo builds it
 # along with the tests only when no --test says which of them.
 probe:
-	$(CARGO) build --example probe
+	$(CARGO) build --example probe --example demo
 
 # The tests themselves are built in the dev profile: with the release profile's link-time
 # optimisation every one of them takes as long to link as sexton does.
@@ -163,9 +163,11 @@ reproducible: ## Build this commit twice, in different folders, plain and for re
 	integration/reproducible '$(CARGO) build --release --locked && $(MAKE) dist DIST=all' \
 	  target/release/sexton $(MACHINES:%=dist/sexton-linux-%)
 
-demo: build ## Show a server in a container that loses no request while it is stopped
-	$(CARGO) build --example server
-	integration/demo/run '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/server)'
+demo: build ## Draw a graceful shutdown as it happens: target/demo.svg
+	TEST_BINARY='$(BINARY)' $(CARGO) run --quiet --example demo -- $(DEMO)
+
+demo-picture: ## The same for the README: docs/demo.svg
+	@$(MAKE) demo DEMO='--svg docs/demo.svg'
 
 compare: build probe ## Compare sexton with its peers (root); COMPARE='--write README.md' writes the table, --check looks
 	integration/compare '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/probe)' $(COMPARE)

@@ -139,7 +139,8 @@ impl Server {
     }
 }
 
-fn main() -> io::Result<()> {
+/// Serves until SIGTERM. The demo is this server, too.
+pub fn main() -> io::Result<()> {
     env_logger::init();
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".into());
