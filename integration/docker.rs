@@ -6,7 +6,7 @@
 
 mod harness;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::core::has_fresh_signals;
 use harness::{CALLS, Docker, Kind, Plan, docker, engine, with_instructions};
@@ -508,6 +508,31 @@ fn orphans_of_docker_exec_are_reaped() {
     assert_ne!(left[0].state, 'Z');
     container.stop(&[]);
     assert_eq!(container.status(), 7);
+}
+
+/// Somebody looks at a server in an interactive shell, which ignores SIGTERM, and the server crashes: it is to be
+/// restarted.
+#[test]
+fn a_shell_of_docker_exec_does_not_hold_a_container_whose_command_is_gone() {
+    for policy in ["stop", "wait"] {
+        let mut container = Plan::new().env("SEXTON_ORPHANS", policy).start(record(10, 7));
+        container.wait_for_line("ready");
+        let mut terminal = container.exec_on_terminal("sh");
+        terminal.wait_for("# ");
+        // What is typed is shown as well; the quotes tell it from what is printed.
+        terminal.type_in("echo pi''d $$\n");
+        terminal.wait_for("\npid ");
+        let asked = Instant::now();
+        let _ = container.exec(["sh", "-c", "kill -USR1 $(pidof probe)"]);
+        assert_eq!(container.status(), 7, "{policy}");
+        assert!(asked.elapsed() < SLACK, "{policy}: it waited for the shell");
+        let said = container.logged().1;
+        let told = "which was started from outside the container, as docker exec does: the kernel kills it now\n";
+        assert!(said.starts_with("sexton: /probe (pid "), "{said}");
+        assert!(said.contains(") is gone, and sexton does not wait for sh (pid ") && said.ends_with(told), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        terminal.status();
+    }
 }
 
 #[test]

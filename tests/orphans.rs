@@ -1,8 +1,12 @@
 //! What the command leaves behind shuts down gracefully too, inside the same grace period.
 
 mod harness;
+#[path = "harness/json.rs"]
+mod json;
 
-use std::process::Stdio;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
 use harness::{BOTH, Folder, Place, Running, Sexton, Status, now, probe_binary, sexton_binary, wait_until};
@@ -310,26 +314,174 @@ fn a_session_is_not_killed_because_an_orphan_of_it_came_to_sexton() {
     assert_eq!(caller.status(), Status::Exited(9));
 }
 
-/// Processes that an engine's exec put into the namespace are no children of PID 1.
+/// Somebody whom an engine's exec put into the namespace: no child of PID 1, for its parent is outside.
+struct Stranger {
+    nsenter: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Stranger {
+    fn beside(run: &Running, program: &str, args: &[&str]) -> Stranger {
+        let mut nsenter = harness::enter(run, program)
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("nsenter is missing: apt-get install util-linux");
+        let stdout = BufReader::new(nsenter.stdout.take().unwrap());
+        Stranger { nsenter, stdout }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// It says that it is ready, and its pid.
+    fn pid(&mut self) -> i32 {
+        let line = self.line();
+        line.strip_prefix("ready ").and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{line:?}"))
+    }
+
+    /// nsenter(1) dies as what it started does.
+    #[track_caller]
+    fn was_killed(mut self) {
+        assert_eq!(self.nsenter.wait().unwrap().signal(), Some(libc::SIGKILL));
+    }
+}
+
+const OUTSIDE: &str = "started from outside the container, as docker exec does: the kernel kills";
+
 #[test]
-fn what_was_put_into_the_namespace_from_outside_is_stopped_and_waited_for() {
-    let mut run = Sexton::new(Place::Init).options(STOP).probe(["record", "10", "6"]);
-    run.line();
-    let mut stranger = harness::enter(&run, probe_binary())
-        .args(["server", "400"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("nsenter is missing: apt-get install util-linux");
-    let mut said = std::io::BufReader::new(stranger.stdout.take().unwrap());
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
-    assert!(line.starts_with("ready"));
+fn what_was_put_into_the_namespace_from_outside_is_told_to_stop_and_not_waited_for() {
+    // The command is the one that ends with its stdin; the other one is its orphan.
+    let mut run = start(Place::Init, &STOP, "sh", "setsid PROBE record 10 0 & read x; exit 7");
+    run.wait_for_line("ready");
+    let mut stranger = Stranger::beside(&run, probe_binary().to_str().unwrap(), &["record", "1", "0"]);
+    let pid = stranger.pid();
+    drop(run.stdin.take());
+    assert_eq!(run.recorded().signal, libc::SIGTERM);
+    let told = stranger.line();
+    assert!(told.starts_with("signal 15 "), "{told}");
+    // That ends the orphan, and nobody is left who is the command's.
     run.send(libc::SIGUSR1);
-    line.clear();
-    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
-    assert_eq!(line, "clean 1\n");
-    assert!(stranger.wait().unwrap().success(), "it was killed");
-    assert_eq!(run.status(), Status::Exited(6));
+    let (status, _, stderr) = run.finish();
+    assert_eq!(status, Status::Exited(7));
+    let name = format!(") is gone, and sexton does not wait for probe (pid {pid}), which was {OUTSIDE} it now");
+    assert!(stderr.contains(&name), "{stderr}");
+    stranger.was_killed();
+}
+
+/// Somebody looks at a server in a shell, which ignores the stop signal, and runs a program in it.
+#[test]
+fn a_server_that_crashes_ends_the_container_though_somebody_looks_at_it() {
+    let policies: [&[&str]; 4] = [
+        &["--orphans", "stop"],
+        &["--orphans", "wait"],
+        &["--orphans", "stop", "--grace-period", "30s"],
+        &["--orphans", "wait", "--grace-period", "30s", "--pre-stop-sleep", "20s"],
+    ];
+    for options in policies {
+        for level in ["warn", "error"] {
+            let mut run =
+                Sexton::new(Place::Init).options(options).env("SEXTON_LOG", level).shell("echo up; read x; exit 7");
+            run.wait_for_line("up");
+            let script = format!("trap '' TERM; {} ignore 15; true", probe_binary().display());
+            let mut stranger = Stranger::beside(&run, "sh", &["-c", &script]);
+            let top = stranger.pid();
+            let started = now();
+            drop(run.stdin.take());
+            let (status, _, stderr) = run.finish();
+            assert_eq!(status, Status::Exited(7), "{options:?}");
+            assert!(now() - started < Duration::from_secs(10), "{options:?}: it waited for the shell");
+            let shell = top - 1;
+            let told = format!(
+                "sh (pid 2) is gone, and sexton does not wait for sh (pid {shell}) and probe (pid {top}), which were \
+                 {OUTSIDE} them now\n"
+            );
+            assert_eq!(stderr.contains(&told), level == "warn", "{options:?}: {stderr}");
+            stranger.was_killed();
+        }
+    }
+}
+
+#[test]
+fn who_came_from_outside_is_told_to_programs_as_well() {
+    let options = ["--orphans", "wait", "--log-format", "json"];
+    let mut run = Sexton::new(Place::Init).options(options).shell("echo up; read x; exit 7");
+    run.wait_for_line("up");
+    let mut stranger = Stranger::beside(&run, probe_binary().to_str().unwrap(), &["ignore", "15"]);
+    let pid = stranger.pid();
+    let (status, _, stderr) = run.finish();
+    assert_eq!(status, Status::Exited(7));
+    let line = json::parse(&stderr);
+    json::check(&json::parse(include_str!("../docs/logging.schema.json")), &line);
+    assert_eq!(line.get("event").text(), "strangers_left");
+    assert_eq!(line.get("level").text(), "warn");
+    assert_eq!(line.get("survivors"), &json::Json::Number(1.0));
+    assert_eq!(line.get("survivor_names").text(), format!("probe (pid {pid})"));
+    stranger.was_killed();
+}
+
+#[test]
+fn whoever_of_them_ends_by_the_stop_signal_or_was_killed_is_not_named_as_left() {
+    // Who is about to end.
+    let mut run = start(Place::Init, &STOP, "sh", "echo up; read x; exit 7");
+    run.wait_for_line("up");
+    let mut stranger = Stranger::beside(&run, "sh", &["-c", "echo ready $$; exec sleep 1000"]);
+    stranger.pid();
+    drop(run.stdin.take());
+    let (status, _, stderr) = run.finish();
+    assert_eq!((status, stderr.as_str()), (Status::Exited(7), ""));
+    stranger.nsenter.wait().unwrap();
+
+    // Who was named when the grace period was over.
+    let options = ["--orphans", "stop", "--grace-period", "300ms"];
+    let mut run = start(Place::Init, &options, "sh", "setsid PROBE ignore 15 & read x; exit 7");
+    run.wait_for_line("ready");
+    let mut stranger = Stranger::beside(&run, probe_binary().to_str().unwrap(), &["ignore", "15"]);
+    stranger.pid();
+    let (status, _, stderr) = run.finish();
+    assert_eq!(status, Status::Exited(7));
+    assert!(stderr.contains("2 processes left (probe, probe)") && !stderr.contains(OUTSIDE), "{stderr}");
+    stranger.was_killed();
+}
+
+/// Its parent ended, so it is a child of PID 1 like a daemon of the command, and the kernel does not tell which.
+#[test]
+fn an_orphan_of_what_came_from_outside_is_told_and_waited_for_as_a_daemon_of_the_command() {
+    let mut run = start(Place::Init, &STOP, "sh", "echo up; read x; exit 7");
+    run.wait_for_line("up");
+    let script = format!("{} record 10 0 & read x", probe_binary().display());
+    let mut stranger = Stranger::beside(&run, "setsid", &["sh", "-c", &script]);
+    stranger.pid();
+    wait_until("sexton has the orphan for a child", || harness::children(run.pid).len() == 2);
+    let command = run.command_pid();
+    drop(run.stdin.take());
+    assert!(stranger.line().starts_with("signal 15 "));
+    wait_until("the command is gone", || !harness::children(run.pid).contains(&command));
+    wait_until("sexton waits", || harness::is_waiting(run.pid));
+    assert_eq!(harness::children(run.pid).len(), 1);
+    run.send(libc::SIGUSR1);
+    let (status, _, stderr) = run.finish();
+    assert_eq!((status, stderr.as_str()), (Status::Exited(7), ""));
+    assert!(stranger.line().starts_with("signal 10 "));
+    stranger.nsenter.wait().unwrap();
+}
+
+#[test]
+fn without_proc_it_is_said_that_there_is_somebody_who_is_not_waited_for() {
+    let mut run =
+        Sexton::new(Place::Init).setup(["no-proc"]).options(["--orphans", "wait"]).shell("echo up; read x; exit 7");
+    run.wait_for_line("up");
+    let mut stranger = Stranger::beside(&run, probe_binary().to_str().unwrap(), &["ignore", "15"]);
+    stranger.pid();
+    drop(run.stdin.take());
+    let (status, _, stderr) = run.finish();
+    assert_eq!(status, Status::Exited(7));
+    let told = "sexton does not wait for a process that cannot be named without a usable /proc, which was";
+    assert!(stderr.contains(&format!("{told} {OUTSIDE} it now")), "{stderr}");
+    stranger.was_killed();
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Plan {
     /// `docker run -it` on a terminal.
     pub fn terminal<S: AsRef<str>>(self, command: impl IntoIterator<Item = S>) -> Terminal {
         let line = self.line(&["--interactive", "--tty"], command);
-        Terminal::new(&line, self.name)
+        Terminal::new(&line, Some(self.name))
     }
 
     fn line<S: AsRef<str>>(&self, more: &[&str], command: impl IntoIterator<Item = S>) -> Vec<String> {
@@ -197,6 +197,12 @@ impl Container {
         let mut line = vec!["exec".to_owned(), format!("--user={user}"), self.name.0.clone()];
         line.extend(command.into_iter().map(|word| word.as_ref().to_owned()));
         docker(line)
+    }
+
+    /// `docker exec -it` on a terminal.
+    pub fn exec_on_terminal(&self, program: &str) -> Terminal {
+        let line = ["exec", "--interactive", "--tty", &self.name.0, program];
+        Terminal::new(&line.map(str::to_owned), None)
     }
 
     /// `docker inspect --format`

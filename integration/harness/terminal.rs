@@ -1,4 +1,4 @@
-//! `docker run -it` on a terminal, as a person has it.
+//! `docker run -it` and `docker exec -it` on a terminal, as a person has them.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -22,11 +22,12 @@ pub struct Terminal {
     /// All that came, and how much of it was waited for already.
     text: String,
     taken: usize,
-    _name: Name,
+    /// Of the container, if it is gone with the terminal.
+    _name: Option<Name>,
 }
 
 impl Terminal {
-    pub(super) fn new(line: &[String], name: Name) -> Terminal {
+    pub(super) fn new(line: &[String], name: Option<Name>) -> Terminal {
         let pty = openpty(Some(&size(24, 80)), None).unwrap();
         let keyboard = File::from(pty.master);
         let slave = || Stdio::from(pty.slave.try_clone().unwrap());

@@ -95,7 +95,7 @@ pub enum Event {
     CommandContinued,
     /// The command is dead and reaped.
     CommandExited,
-    /// The command is gone and no other process is left either.
+    /// The command is gone, and so is everybody who descends from it or was left to sexton.
     Alone,
     /// The command is a sexton itself, and does these by itself.
     CommandIsSexton(Nested),
@@ -226,7 +226,8 @@ impl Machine {
         // What is reaped is gone: the exit wins over a deadline that was reached at the same time.
         match event {
             Event::CommandExited if self.policy.orphans == Orphans::Leave => return self.exit(act),
-            Event::CommandExited => self.command_exited(now, act),
+            // It is not known yet that anybody outlives it, so no moment that has come is for them.
+            Event::CommandExited => return self.command_exited(now, act),
             Event::Alone if self.command_is_gone => return self.exit(act),
             _ => {}
         }

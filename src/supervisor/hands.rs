@@ -17,8 +17,8 @@ use crate::shutdown::{Action, Event, Nested};
 use crate::signal::{HeldBack, Received, Signal};
 use crate::sys::{
     Badge, Change, ChangeKind, Death, GroupStop, NoProc, Process, SendError, Sent, Usage, die_by, each_child,
-    kill_orphans, make_mark, none_in_namespace, own_pid, send, send_held_back, send_to_group, send_to_orphaned_group,
-    set_own_name, signal_orphans,
+    kill_orphans, make_mark, own_pid, send, send_held_back, send_to_group, send_to_orphaned_group, set_own_name,
+    signal_orphans,
 };
 use crate::why::amounts::{Count, Rounded, milliseconds};
 use crate::why::cost::Cost;
@@ -95,11 +95,6 @@ impl Hands<'_> {
         }
     }
 
-    /// Whether nobody is left, when there are no children; `None` before the command's end.
-    pub fn is_alone(&self) -> Option<bool> {
-        self.ended.map(|_| !self.job.is_init || none_in_namespace())
-    }
-
     /// What a child's change means to the machine.
     pub fn see(&mut self, change: Change) -> Option<Event> {
         if change.pid != self.command.pid || self.ended.is_some() {
@@ -168,7 +163,7 @@ impl Hands<'_> {
                 self.enter(Phase::Stop);
                 self.stop_orphans(&received, self.group_stop);
                 if self.config.grace_period.is_none() {
-                    info!("without a grace period sexton waits as long as any of them is left");
+                    info!("without a grace period sexton waits until all that {} left have ended", self.command);
                 }
             }
             Action::Drop(received) => {
@@ -196,7 +191,13 @@ impl Hands<'_> {
                 self.tell_unkillable();
                 self.over = true;
             }
-            Action::Exit => self.over = true,
+            Action::Exit => {
+                // Elsewhere nobody ends with sexton. Where orphans are left, it is told who they are.
+                if self.job.is_init && self.config.orphans != Orphans::Leave {
+                    left::tell_strangers(self.command, self.evidence);
+                }
+                self.over = true;
+            }
         }
     }
 
@@ -337,7 +338,7 @@ impl Hands<'_> {
             }
             Ok(Sent { count: 0, .. }) => debug!("nobody is left to be sent {signal}"),
             Ok(Sent { count, .. }) => {
-                info!("sent {signal} to {} that {} left", Count::processes(count as u64), self.command);
+                info!("sent {signal} to {}, now that {} is gone", Count::processes(count as u64), self.command);
             }
             Err(NoProc) if self.job.is_init => {
                 // Without the means to tell one from the other: all that the kernel finds.

@@ -242,8 +242,8 @@ impl Surroundings for Supervisor<'_> {
         self.hands.kill_again();
     }
 
-    fn is_alone(&mut self) -> Option<bool> {
-        self.hands.is_alone()
+    fn command_is_gone(&self) -> bool {
+        self.hands.ended.is_some()
     }
 
     fn act(&mut self, action: Action, now: Duration) {

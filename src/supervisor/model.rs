@@ -4,6 +4,7 @@
 //! for, and no moment that the machine waits for may pass unseen.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
 use proptest::prelude::*;
 
@@ -20,6 +21,8 @@ struct Kernel {
     /// queued.
     pending: BTreeMap<Signal, VecDeque<Received>>,
     command: Process,
+    /// Orphans that are alive. Whoever else is in the namespace is no child, and no part of the model.
+    orphans: usize,
     /// Orphans that are dead and not reaped.
     zombies: usize,
     /// How many signals of processes are or were pending.
@@ -99,6 +102,7 @@ impl Kernel {
     fn command_dies(&mut self) {
         if !self.command.is_dead {
             self.command.is_dead = true;
+            self.command.is_stopped = false;
             self.command.untold = VecDeque::from([Event::CommandExited]);
             self.notify(libc::CLD_KILLED);
         }
@@ -121,15 +125,27 @@ impl Kernel {
         }
     }
 
-    /// wait4(2): one change of a child. The inner `None` is an orphan's.
-    fn change(&mut self) -> Option<Option<Event>> {
+    /// So many of the orphans at most.
+    fn orphans_die(&mut self, count: usize) {
+        let count = count.min(self.orphans);
+        self.orphans -= count;
+        self.zombies += count;
+        if count > 0 {
+            self.notify(libc::CLD_EXITED);
+        }
+    }
+
+    /// wait4(2): one change of a child.
+    fn change(&mut self) -> Looked {
         if self.zombies > 0 {
             self.zombies -= 1;
-            return Some(None);
+            return Looked::Change(None);
         }
-        let event = self.command.untold.pop_front()?;
-        self.command.is_reaped |= event == Event::CommandExited;
-        Some(Some(event))
+        if let Some(event) = self.command.untold.pop_front() {
+            self.command.is_reaped |= event == Event::CommandExited;
+            return Looked::Change(Some(event));
+        }
+        if self.command.is_reaped && self.orphans == 0 { Looked::NoChildren } else { Looked::Nothing }
     }
 }
 
@@ -177,6 +193,8 @@ struct World {
     over: bool,
     /// Whether there was anything to do in this turn.
     busy: bool,
+    /// For how long this turn was ready to wait.
+    timeout: Option<Duration>,
     /// By the number that each signal carries as its value.
     fates: BTreeMap<u64, (Received, Fate)>,
     forwarded: Vec<Received>,
@@ -200,6 +218,7 @@ impl Sexton {
             now: Duration::ZERO,
             over: false,
             busy: false,
+            timeout: None,
             fates: BTreeMap::new(),
             forwarded: Vec::new(),
             told: None,
@@ -229,6 +248,11 @@ impl Sexton {
             turns += 1;
             assert!(turns < 10_000, "it does not come to rest");
         }
+        if !self.surroundings.over {
+            self.take_turn();
+            let left = self.machine.wake_at().map(|moment| moment - self.surroundings.now);
+            assert_eq!(self.surroundings.timeout, left, "it wakes up for nothing");
+        }
     }
 }
 
@@ -239,7 +263,8 @@ impl Surroundings for World {
         self.now
     }
 
-    fn wait(&mut self, _timeout: Option<Duration>) -> Option<Received> {
+    fn wait(&mut self, timeout: Option<Duration>) -> Option<Received> {
+        self.timeout = timeout;
         let kernel = &mut self.kernel;
         let received = self.inbox.wait_for(Some(Duration::ZERO), |set, _| kernel.take(set))?;
         self.busy = true;
@@ -275,22 +300,20 @@ impl Surroundings for World {
     }
 
     fn next_change(&mut self) -> Looked {
-        match self.kernel.change() {
-            Some(event) => {
-                self.busy = true;
-                if event == Some(Event::CommandExited) {
-                    self.nobody_waits();
-                }
-                Looked::Change(event)
+        let looked = self.kernel.change();
+        if let Looked::Change(event) = looked {
+            self.busy = true;
+            if event == Some(Event::CommandExited) && self.policy.orphans == Orphans::Leave {
+                self.nobody_waits();
             }
-            None => Looked::Nothing,
         }
+        looked
     }
 
     fn kill_again(&mut self) {}
 
-    fn is_alone(&mut self) -> Option<bool> {
-        None
+    fn command_is_gone(&self) -> bool {
+        self.kernel.command.is_reaped
     }
 
     fn is_done(&self) -> bool {
@@ -313,26 +336,52 @@ impl Surroundings for World {
             }
             Action::Drop(received) => {
                 assert_eq!(self.policy.rewrites.apply(received.signal), None);
-                self.fates.get_mut(&received.value).expect("what is dropped has come").1 = Fate::Dropped;
+                let is_own = self.is_for_orphans(received);
+                self.fates.get_mut(&received.value).map_or_else(|| assert!(is_own), |(_, fate)| *fate = Fate::Dropped);
+            }
+            Action::StopOrphans(received) => {
+                assert!(self.is_for_orphans(received), "{received:?}");
+                if !self.noticed {
+                    self.told = Some(self.now);
+                }
+                // What was held for the command is for them. What had been sent to it is sent once more.
+                if let Some((_, fate)) = self.fates.get_mut(&received.value)
+                    && mem::replace(fate, Fate::Forwarded) == Fate::Held
+                {
+                    self.forwarded.push(received);
+                }
             }
             Action::StillThere => {
                 let told = self.told.expect("a notice comes behind the stop signal");
-                assert!(self.now >= told + self.policy.notice_after && !self.noticed && !self.kernel.command.is_reaped);
+                let is_left = !self.kernel.command.is_reaped || self.kernel.orphans > 0;
+                assert!(self.now >= told + self.policy.notice_after && !self.noticed && is_left);
                 self.noticed = true;
             }
             Action::Continue => self.kernel.command_goes_on(),
-            Action::Kill => self.kernel.command_dies(),
+            Action::Kill => {
+                self.kernel.command_dies();
+                if self.policy.orphans != Orphans::Leave {
+                    self.kernel.orphans_die(usize::MAX);
+                }
+            }
             Action::Abandon | Action::Exit => {
                 self.over = true;
                 self.nobody_waits();
             }
             Action::PreStop(signal) | Action::Escalate(signal) => self.kernel.signal_command(signal),
-            Action::ShutdownBegins(_) | Action::CommandStopped(_) | Action::StopOrphans(_) => {}
+            Action::ShutdownBegins(_) | Action::CommandStopped(_) => {}
         }
     }
 }
 
 impl World {
+    /// It is sexton's own, or has come before; and it is the time for it.
+    fn is_for_orphans(&self, received: Received) -> bool {
+        let is_own = received.value == NOTICE && received.pid == 0;
+        let is_time = self.kernel.command.is_reaped && self.policy.orphans == Orphans::Stop;
+        is_time && (is_own || self.fates.contains_key(&received.value))
+    }
+
     /// What was held for the command is not needed any more.
     fn nobody_waits(&mut self) {
         self.fates.values_mut().filter(|(_, fate)| *fate == Fate::Held).for_each(|(_, fate)| *fate = Fate::TooLate);
@@ -358,6 +407,8 @@ enum Happening {
         code: i32,
         pid: i32,
     },
+    /// The command, or one of its orphans, leaves so many.
+    OrphansCome(usize),
     OrphansDie(usize),
     CommandExits,
     CommandStops,
@@ -375,6 +426,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     let code = prop::sample::select(vec![libc::SI_USER, libc::SI_USER, libc::SI_QUEUE, libc::SI_KERNEL]);
     prop_oneof![
         12 => (signal, code, 0..4_i32).prop_map(|(signal, code, pid)| Happening::Signal { signal, code, pid }),
+        2 => (1..9_usize).prop_map(Happening::OrphansCome),
         2 => (1..9_usize).prop_map(Happening::OrphansDie),
         1 => Just(Happening::CommandExits),
         2 => Just(Happening::CommandStops),
@@ -387,7 +439,9 @@ fn happening() -> impl Strategy<Value = Happening> {
 fn policy() -> impl Strategy<Value = Policy> {
     let rewrite = (1..=64_i32, prop::option::of(1..=64_i32));
     let times = prop::sample::select(vec![(0, 0), (0, 5), (3, 0), (3, 9)]);
-    (prop::collection::vec(rewrite, 0..4), times, any::<bool>()).prop_map(|(rules, (sleep, grace), more)| {
+    let orphans = prop::sample::select(vec![Orphans::Leave, Orphans::Wait, Orphans::Stop]);
+    let more = any::<bool>();
+    (prop::collection::vec(rewrite, 0..4), times, more, orphans).prop_map(|(rules, (sleep, grace), more, orphans)| {
         let mut rewrites = Rewrites::none();
         for (from, to) in rules {
             rewrites.set(Signal::new(from).unwrap(), to.and_then(Signal::new));
@@ -408,7 +462,7 @@ fn policy() -> impl Strategy<Value = Policy> {
             pre_stop_sleep: ECHO * sleep,
             grace_period: (grace > 0).then(|| ECHO * grace),
             escalation,
-            orphans: Orphans::Leave,
+            orphans,
             notice_after: ECHO * 4,
         }
     })
@@ -431,10 +485,13 @@ proptest! {
                     let signal = Signal::new(signal).unwrap();
                     sexton.surroundings.kernel.send(Received { signal, code, pid, uid: 0, value: number });
                 }
-                Happening::OrphansDie(count) => {
-                    sexton.surroundings.kernel.zombies += count;
-                    sexton.surroundings.kernel.notify(libc::CLD_EXITED);
+                Happening::OrphansCome(count) => {
+                    let kernel = &mut sexton.surroundings.kernel;
+                    if !kernel.command.is_dead || kernel.orphans > 0 {
+                        kernel.orphans += count;
+                    }
                 }
+                Happening::OrphansDie(count) => sexton.surroundings.kernel.orphans_die(count),
                 Happening::CommandExits => sexton.surroundings.kernel.command_dies(),
                 Happening::CommandStops => sexton.surroundings.kernel.command_stops(Signal::STOP),
                 Happening::CommandGoesOn => sexton.surroundings.kernel.command_goes_on(),
@@ -460,8 +517,11 @@ proptest! {
         }
         if sexton.surroundings.over {
             prop_assert!(kernel.command.is_reaped, "sexton left a command that was not dead");
+            let is_left = policy.orphans != Orphans::Leave && kernel.orphans > 0;
+            prop_assert!(!is_left, "sexton left orphans that were not to be left");
         } else {
-            prop_assert!(!kernel.command.is_dead, "sexton missed the command's death");
+            let is_left = policy.orphans != Orphans::Leave && kernel.orphans > 0;
+            prop_assert!(!kernel.command.is_dead || is_left, "sexton missed the death of the last one");
             prop_assert_eq!((kernel.pending().count(), kernel.zombies, kernel.command.untold.len()), (0, 0, 0));
             prop_assert_eq!(sexton.surroundings.fates.len(), kernel.accepted, "some are not accounted for");
             let begun = sexton.surroundings.fates.values().any(|(received, fate)| {

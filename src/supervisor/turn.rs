@@ -31,9 +31,8 @@ pub(super) trait Surroundings {
     /// All that changed has been seen: sends SIGKILL to what escaped it, if anybody was to be killed.
     fn kill_again(&mut self);
 
-    /// Whether there is nobody left to care for, now that the command and every child are gone; `None`
-    /// while the command is not known to be gone.
-    fn is_alone(&mut self) -> Option<bool>;
+    /// Whether the command is known to be gone.
+    fn command_is_gone(&self) -> bool;
 
     /// Does what the machine says at this moment.
     fn act(&mut self, action: Action, now: Duration);
@@ -58,10 +57,9 @@ pub(super) enum Looked {
     Refused,
 }
 
-/// How often sexton looks whether processes are gone that are not its children: those that an
-/// engine's exec put into the container, whose end the kernel does not tell PID 1. Only while the
-/// command is gone, nobody else is left, and orphans are not to be left. And so after a look for dead
-/// children that was refused: the notice of their death was taken by then, and does not come again.
+/// How often sexton looks for dead children once such a look was refused: the notice of their death was taken
+/// by then, and does not come again. And with `--pause`, how often it looks whether those are gone that an
+/// engine's exec put into the container, whose end the kernel does not tell PID 1.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// So many changes of children: one takes one to three microseconds to reap, and the look for signals two
@@ -78,7 +76,7 @@ pub(super) struct Turns<S> {
     pub surroundings: S,
     /// There may be more changes of children than were looked at.
     children_changed: bool,
-    /// Somebody is left of whose end the kernel may not tell.
+    /// A child may be dead without a word from the kernel.
     polls: bool,
     /// When this turn began, once something wanted to know: most turns need no clock.
     now: Option<Duration>,
@@ -155,23 +153,16 @@ impl<S: Surroundings> Turns<S> {
             if looked == Looked::Nothing {
                 self.surroundings.kill_again();
             }
-            self.polls = match looked {
-                Looked::NoChildren => self.somebody_may_be_left(),
-                looked => looked == Looked::Refused,
-            };
+            let is_alone = looked == Looked::NoChildren && self.surroundings.command_is_gone();
+            if is_alone {
+                self.event(Event::Alone);
+            }
+            // The command is our child: while we have not reaped it, there is something wrong with the answer
+            // that there is none.
+            self.polls = !is_alone && looked != Looked::Nothing;
             return false;
         }
         self.polls = false;
         true
-    }
-
-    /// There are no children. Returns whether there may be somebody all the same.
-    fn somebody_may_be_left(&mut self) -> bool {
-        let is_alone = self.surroundings.is_alone();
-        if is_alone == Some(true) {
-            self.event(Event::Alone);
-        }
-        // The command is our child: while we have not reaped it, there is something wrong with the answer.
-        is_alone != Some(true)
     }
 }

@@ -87,10 +87,25 @@ fn hundredths(time: Duration) -> u64 {
 /// Without a usable `/proc` hardly anybody is shown.
 pub fn each_left(descent: &Descent, mut visit: impl FnMut(&Process, bool) -> bool) -> Result<(), NoProc> {
     each_process(|process| {
-        let goes_on = process.pid != own_pid() && !process.is_zombie() && !process.is_ending;
-        let is_known = if goes_on { descent.is_known(process) } else { None };
+        let is_known = if goes_on(process) { descent.is_known(process) } else { None };
         is_known.is_none_or(|is_known| visit(process, is_known))
     })
+}
+
+/// Shows each process of the namespace that is alive and goes on living to `visit`, until that returns `false`.
+///
+/// When PID 1 has no child any more, an engine's exec put it there, or its parent was started by one: whoever
+/// descends from the command descends from PID 1 too, and the last of them was its child.
+///
+/// # Errors
+///
+/// Without a usable `/proc` hardly anybody is shown.
+pub fn each_other(mut visit: impl FnMut(&Process) -> bool) -> Result<(), NoProc> {
+    each_process(|process| !goes_on(process) || visit(process))
+}
+
+fn goes_on(process: &Process) -> bool {
+    process.pid != own_pid() && !process.is_zombie() && !process.is_ending
 }
 
 /// Whether the kernel's own threads are in our namespace: sexton is the first process of a machine.

@@ -50,7 +50,7 @@ pub use file::{
     Opened, demanded_capabilities, effective_uid, exists, has_our_file, is_on_noexec_mount, may_execute, open, read_at,
     read_text,
 };
-pub use left::{Descent, each_left, is_descendant, is_machine, pause_a_moment};
+pub use left::{Descent, each_left, each_other, is_descendant, is_machine, pause_a_moment};
 pub use limits::{AtLimit, HeldBack, Limits, is_frozen};
 pub use mark::{make_mark, remove_mark};
 pub use memory::Allocator;

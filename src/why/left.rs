@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::report::{self, Facts, Name};
 use crate::signal::Signal;
 use crate::sys::{
-    Children, Descent, GroupStop, NoProc, Process, children, each_left, is_machine, own_pid, pause_a_moment,
+    Children, Descent, GroupStop, NoProc, Process, children, each_left, each_other, is_machine, none_in_namespace,
+    own_pid, pause_a_moment,
 };
 
 /// So many are counted: whoever leaves more keeps no exit waiting.
@@ -54,14 +55,7 @@ pub struct End {
 #[inline(never)]
 fn look(config: &Config, command: Command, evidence: &Evidence, end: End, stop: Option<Signal>) {
     let descent = Descent::of(command.pid, evidence.started(), config.new_session);
-    let mut found = find(&descent, end.group_stop);
-    for _ in 0..MOMENTS {
-        if !found.are_running {
-            break;
-        }
-        pause_a_moment();
-        found = find(&descent, end.group_stop);
-    }
+    let found = find_after_a_moment(|| find(&descent, end.group_stop));
     if found.processes.count == 0 && !found.is_blind {
         return;
     }
@@ -84,6 +78,48 @@ fn look(config: &Config, command: Command, evidence: &Evidence, end: End, stop: 
         Some(_) => report::end(Level::Warn, format_args!("{told}"), &facts),
         None => report::tell(Level::Info, format_args!("{told}"), &facts),
     }
+}
+
+/// As PID 1: says who is there although the command is gone and left nobody: an engine's exec started them.
+/// They are not waited for. Nobody would tell of their end, and a server that crashed is to be restarted
+/// though somebody looks at it in a shell.
+#[inline(never)]
+pub fn tell_strangers(command: Command, evidence: &Evidence) {
+    // With its SIGKILL sexton has named who is left.
+    if log_enabled!(Level::Warn) && !evidence.was_killed() && !none_in_namespace() {
+        look_at_strangers(command);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn look_at_strangers(command: Command) {
+    let found = find_after_a_moment(find_strangers);
+    if found.processes.count == 0 && !found.is_blind {
+        // The last of them was about to end.
+        return;
+    }
+    let told = Strangers { command, found, fate: Fate::of_all() };
+    let (name, named) = (Name(command.name), Named { found: &told.found, last: ", " });
+    let facts = Facts::of("strangers_left").and("pid", command.pid).and_shown("command", &name);
+    let facts = facts
+        .and_if("survivors", told.found.count())
+        .and_if("survivor_names", (!told.found.is_blind).then(|| Value::from_display(&named)));
+    // The termination log is for why the command ended, and these have no part in that.
+    report::tell(Level::Warn, format_args!("{told}"), &facts);
+}
+
+/// Looks until nobody who is found is at work, for some moments at most.
+fn find_after_a_moment(find: impl Fn() -> Found) -> Found {
+    let mut found = find();
+    for _ in 0..MOMENTS {
+        if !found.are_running {
+            break;
+        }
+        pause_a_moment();
+        found = find();
+    }
+    found
 }
 
 /// Who was found.
@@ -140,6 +176,19 @@ fn find(descent: &Descent, group_stop: Option<GroupStop>) -> Found {
         found = Found { is_blind, are_running: is_blind, is_known: false, had_it: false, ..Found::default() };
     }
     found
+}
+
+fn find_strangers() -> Found {
+    let mut found = Found::default();
+    let seen = each_other(|process| {
+        found.is_more = found.processes.count == COUNTED;
+        if !found.is_more {
+            found.processes.add(process);
+            found.are_running |= process.state == b'R';
+        }
+        !found.is_more
+    });
+    if seen == Err(NoProc) { Found { is_blind: true, ..Found::default() } } else { found }
 }
 
 /// What becomes of who is left.
@@ -207,6 +256,29 @@ impl fmt::Display for Left {
             None => {
                 write!(f, "with --orphans stop {it} {}, and may finish", if is_one { "is told" } else { "are told" })
             }
+        }
+    }
+}
+
+/// Some processes are there that an engine's exec started.
+#[derive(Clone, Copy, Debug)]
+struct Strangers {
+    command: Command,
+    found: Found,
+    fate: Fate,
+}
+
+impl fmt::Display for Strangers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Strangers { command, found, fate } = self;
+        let named = Named { found, last: " and " };
+        let is_one = found.is_blind || found.processes.count == 1;
+        let (was, it) = if is_one { ("was", "it") } else { ("were", "them") };
+        write!(f, "{command} is gone, and sexton does not wait for {named}, which {was} started from outside")?;
+        f.write_str(" the container, as docker exec does")?;
+        match fate {
+            Fate::EndsWithMachine => f.write_str(": the machine ends"),
+            Fate::IsKilled | Fate::RunsOn => write!(f, ": the kernel kills {it} now"),
         }
     }
 }
