@@ -169,7 +169,7 @@ demo: build ## Draw a graceful shutdown as it happens: target/demo.svg
 demo-picture: ## The same for the README: docs/demo.svg
 	@$(MAKE) demo DEMO='--svg docs/demo.svg'
 
-compare: build probe ## Compare sexton with its peers (root); COMPARE='--write README.md' writes the table, --check looks
+compare: build probe ## Compare sexton with its peers (root); COMPARE=--write writes the tables of the pages, --check looks
 	integration/compare '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/probe)' $(COMPARE)
 
 bench: build ## Measure sexton beside its peers (root); BENCH=--full; BENCH='--full --publish' writes the README

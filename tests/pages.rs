@@ -1,11 +1,179 @@
-//! What a page counts is what there is.
+//! What the pages say is so: their commands do what is shown below them, their links lead somewhere, and what one page
+//! counts is what there is.
+//!
+//! Pages that need an engine are typed by `integration/pages.rs`.
 
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
+
+use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::thread;
 
-fn text(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+#[path = "pages/blocks.rs"]
+mod blocks;
+mod harness;
+#[path = "pages/typed.rs"]
+mod typed;
+
+use blocks::{Block, NOT_TYPED, WITH_AN_ENGINE, all_blocks, pages, text};
+use harness::{Folder, command, sexton_binary};
+
+#[test]
+fn each_command_of_a_page_does_what_the_page_shows() {
+    let blocks: Vec<Block> = all_blocks().into_iter().filter(is_typed_here).collect();
+    assert!(!blocks.is_empty());
+    if std::env::var_os("WRITE_PAGES").is_some() {
+        blocks.iter().for_each(type_it);
+        return;
+    }
+    // Most of them only wait.
+    thread::scope(|scope| {
+        for block in &blocks {
+            scope.spawn(|| type_it(block));
+        }
+    });
+}
+
+fn is_typed_here(block: &Block) -> bool {
+    let is_elsewhere = WITH_AN_ENGINE.contains(&block.page.as_str()) || block.reason().is_some();
+    !is_elsewhere && ["sh", "console"].contains(&block.language.as_str())
+}
+
+fn type_it(block: &Block) {
+    let folder = Folder::new();
+    let programs = Folder::new();
+    std::os::unix::fs::symlink(sexton_binary(), programs.0.join("sexton")).unwrap();
+    let path = programs.0.to_str().unwrap().to_owned() + ":/usr/bin:/bin";
+    let shell = || {
+        let mut bash = command("bash");
+        bash.current_dir(&folder.0).env("PATH", &path).env("LC_ALL", "C");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SEXTON_")) {
+            bash.env_remove(name);
+        }
+        bash
+    };
+    typed::type_it(block, shell, |output| output.replace(&path, "/usr/local/bin:/usr/bin:/bin"), true);
+}
+
+#[test]
+fn each_block_is_run_by_a_test_or_listed_with_a_reason() {
+    let blocks = all_blocks();
+    let mut wrong = Vec::new();
+    for block in &blocks {
+        let with_engine = WITH_AN_ENGINE.contains(&block.page.as_str());
+        let is_run = match block.language.as_str() {
+            "sh" | "console" => true,
+            "dockerfile" => with_engine,
+            "yaml" => true,
+            _ => false,
+        };
+        if !is_run && block.reason().is_none() {
+            wrong.push(format!("{}: nobody runs this {:?} block:\n{}", block.place(), block.language, block.text));
+        }
+    }
+    for (page, words, _) in NOT_TYPED {
+        if !blocks.iter().any(|block| block.page == *page && block.text.contains(words)) {
+            wrong.push(format!("tests/pages/not_typed.in lists {words:?} of {page}, which has no such block"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_yaml_block_is_yaml() {
+    let mut seen = 0;
+    for block in all_blocks().iter().filter(|block| block.language == "yaml") {
+        let documents = yaml_rust2::YamlLoader::load_from_str(&block.text);
+        let documents = documents.unwrap_or_else(|error| panic!("{}: {error}", block.place()));
+        assert!(documents.iter().all(|document| document.as_hash().is_some()), "{}", block.place());
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+/// Links to other sites are not followed.
+#[test]
+fn each_link_from_page_to_page_leads_to_a_file_and_a_heading() {
+    let headings: HashMap<String, Vec<String>> =
+        pages().into_iter().map(|page| (page.clone(), anchors(&page))).collect();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in links(&page) {
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { page.clone() } else { join(folder, file) };
+            seen += 1;
+            let has_heading = headings.get(&target).is_some_and(|all| all.iter().any(|one| one == anchor));
+            if !blocks::path(&target).exists() || !anchor.is_empty() && !has_heading {
+                wrong.push(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "links to nowhere:\n{}", wrong.join("\n"));
+    assert!(seen > 30, "{seen}");
+}
+
+fn join(folder: &str, file: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in file.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The text without its code blocks.
+fn prose(page: &str) -> Vec<String> {
+    let mut open = false;
+    let is_prose = |line: &&str| {
+        let is_fence = line.trim_start().starts_with("```");
+        open ^= is_fence;
+        !open && !is_fence
+    };
+    text(page).lines().filter(is_prose).map(str::to_owned).collect()
+}
+
+fn links(page: &str) -> Vec<String> {
+    let text = prose(page).join("\n");
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(link, _)| link.to_owned()).filter(|link| !link.contains("://")).collect()
+}
+
+/// As GitHub makes them of headings.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = prose(page).into_iter().filter(|line| line.starts_with('#'));
+    let anchor = |line: String| -> String {
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn the_first_sentence_of_each_page_says_whom_it_is_for() {
+    for page in pages().iter().filter(|page| *page != "README.md") {
+        let lines = prose(page);
+        assert!(lines[0].starts_with("# "), "{page} begins with its title");
+        let first = lines.iter().skip(1).find(|line| !line.is_empty()).unwrap_or_else(|| panic!("{page} is empty"));
+        assert!(
+            first.starts_with("This page is for "),
+            "{page} does not say in its first sentence whom it is for: {first}"
+        );
+    }
+}
+
+#[test]
+fn the_index_lists_every_page() {
+    let index = links("docs/README.md");
+    for page in fs::read_dir(blocks::path("docs")).unwrap() {
+        let name = page.unwrap().file_name().into_string().unwrap();
+        let is_listed = index.iter().any(|link| *link == name);
+        assert!(is_listed || name == "README.md" || !name.ends_with(".md"), "docs/README.md does not list {name}");
+    }
 }
 
 /// The number that stands before this word.
@@ -29,4 +197,90 @@ fn testing_md_counts_what_the_others_list() {
 
     let lives = text("tests/faults/scenarios.rs").matches(" Scenario::new(").count();
     assert_eq!(number_before("docs/testing.md", "lives of sexton"), lives, "tests/faults/scenarios.rs");
+}
+
+// ---- docs/options.md ----
+
+const OPTIONS: &str = "docs/options.md";
+const FROM: &str = "<!-- options: `WRITE_PAGES=1 cargo test --test pages` writes from here -->\n";
+const TO: &str = "<!-- options: to here -->\n";
+
+/// What `sexton --help` says of one option.
+struct Described {
+    heading: String,
+    /// As in `-r, --rewrite <FROM:TO>`.
+    option: String,
+    variable: Option<String>,
+    paragraphs: Vec<String>,
+}
+
+fn described() -> Vec<Described> {
+    let help = command(sexton_binary()).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let mut all: Vec<Described> = Vec::new();
+    let mut heading = String::new();
+    // The options stand between the usage and the exit statuses.
+    for line in help.lines().skip_while(|line| *line != "Shutdown:").take_while(|line| *line != "Exit status:") {
+        let text = line.trim();
+        if let Some(name) = line.strip_suffix(':').filter(|_| !line.starts_with(' ')) {
+            heading = name.into();
+        } else if text.starts_with('-') && line.len() - text.len() < 10 {
+            let (heading, option) = (heading.clone(), text.into());
+            all.push(Described { heading, option, variable: None, paragraphs: vec![String::new()] });
+        } else if let Some(last) = all.last_mut() {
+            match text.strip_prefix("[env: ").and_then(|rest| rest.strip_suffix(']')) {
+                Some(variable) => last.variable = Some(variable.into()),
+                None if text.is_empty() => last.paragraphs.push(String::new()),
+                None => {
+                    let paragraph = last.paragraphs.last_mut().unwrap();
+                    // A list of policies keeps its lines.
+                    let is_item = text.split(' ').next().is_some_and(|word| word.ends_with(':'));
+                    let gap = if paragraph.is_empty() {
+                        ""
+                    } else if is_item {
+                        "\n"
+                    } else {
+                        " "
+                    };
+                    *paragraph = format!("{paragraph}{gap}{text}");
+                }
+            }
+        }
+    }
+    assert!(all.len() > 20, "{help}");
+    all
+}
+
+#[test]
+fn options_md_says_what_the_help_says() {
+    let mut written = String::new();
+    let mut heading = String::new();
+    for option in described() {
+        if option.heading != heading {
+            heading.clone_from(&option.heading);
+            written += &format!("\n## {heading}\n");
+        }
+        written += &format!("\n**`{}`**", option.option);
+        if let Some(variable) = option.variable {
+            written += &format!(" · `{variable}`");
+        }
+        written += "\n";
+        for paragraph in option.paragraphs.iter().filter(|paragraph| !paragraph.is_empty()) {
+            let lines = paragraph.split('\n').enumerate().map(|(number, line)| {
+                let is_first = number == 0 && !line.split(' ').next().is_some_and(|word| word.ends_with(':'));
+                if is_first { format!("{line}\n") } else { format!("- {line}\n") }
+            });
+            written += "\n";
+            written += &lines.collect::<String>().replace('<', "&lt;");
+        }
+    }
+    let page = text(OPTIONS);
+    let (before, rest) = page.split_once(FROM).expect("the place of the options");
+    let (there, after) = rest.split_once(TO).expect("the end of the options");
+    let written = written + "\n";
+    if std::env::var_os("WRITE_PAGES").is_some() {
+        fs::write(blocks::path(OPTIONS), format!("{before}{FROM}{written}{TO}{after}")).unwrap();
+    } else {
+        assert!(there == written, "{OPTIONS} is not what --help says; WRITE_PAGES=1 writes it anew:\n{written}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::report::{self, Facts, Name};
 use crate::signal::{Short, Signal, SignalSet};
 use crate::sys::{is_descendant, monotonic_now, own_pid};
 
-/// What images and engines stop containers with (docs/engines.md, "Stop signals").
+/// What images and engines stop containers with (docs/docker.md, "Stop signals").
 const STOPS: SignalSet = SignalSet::of(Signal::TERM)
     .with(Signal::QUIT)
     .with(Signal::INT)
