@@ -171,7 +171,7 @@ fn the_index_lists_every_page() {
     let index = links("docs/README.md");
     for page in fs::read_dir(blocks::path("docs")).unwrap() {
         let name = page.unwrap().file_name().into_string().unwrap();
-        let is_listed = index.iter().any(|link| *link == name);
+        let is_listed = index.contains(&name);
         assert!(is_listed || name == "README.md" || !name.ends_with(".md"), "docs/README.md does not list {name}");
     }
 }
