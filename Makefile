@@ -53,6 +53,10 @@ $(MACHINES:%=dist-%): dist-%:
 	  build --release --locked --bin sexton --target $(RUST_$*)-unknown-linux-musl
 	cp target/dist/$(RUST_$*)-unknown-linux-musl/release/sexton dist/sexton-linux-$*
 
+# It is dated by the commit, so that a commit has one page.
+manual: ## Write the man page and the completions for bash, zsh and fish to target/manual
+	MANUAL_DATE="$$(git log -1 --format=%cs)" $(CARGO) run --quiet --example manual -- target/manual
+
 # The tests' own command and the demo, which they look for beside themselves (in examples). cargo builds it
 # along with the tests only when no --test says which of them.
 probe:
@@ -127,7 +131,8 @@ faults: build dist probe ## Let every system call fail with every errno, and wri
 soak: build probe ## Keep a storm around sexton for an hour (SOAK_SECONDS), and look that nothing grows or is lost
 	TEST_BINARY='$(BINARY)' SOAK_SECONDS=$${SOAK_SECONDS:-3600} $(CARGO) test --test soak -- --nocapture
 
-integration: build probe ## Run the tests that need container engines; ENGINES="gvisor crun" runs some
+integration: build probe ## Run the tests that need container engines and other programs; ENGINES="gvisor crun" runs some
+	$(CARGO) build --example manual
 	TEST_BINARY='$(BINARY)' CARGO='$(CARGO)' integration/run $(ENGINES)
 
 # The files that people take: the plain build, and for aarch64 the release.

@@ -1,9 +1,9 @@
-//! `docker run -it` and `docker exec -it` on a terminal, as a person has them.
+//! A program on a terminal, as a person has it: `docker run -it`, `docker exec -it`, or a shell.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 
 use super::{Name, PATIENCE, engine};
 
-/// The `docker` command on a pseudo-terminal, at whose other end the test sits.
+/// A program on a pseudo-terminal, at whose other end the test sits.
 pub struct Terminal {
     child: Child,
     keyboard: File,
@@ -27,11 +27,23 @@ pub struct Terminal {
 }
 
 impl Terminal {
+    /// The `docker` command.
     pub(super) fn new(line: &[String], name: Option<Name>) -> Terminal {
+        let mut docker = engine().command();
+        docker.args(line);
+        Terminal::of(docker, name)
+    }
+
+    /// Any program. For a shell start it by `setsid --ctty`, which makes the terminal its own.
+    pub fn running(program: Command) -> Terminal {
+        Terminal::of(program, None)
+    }
+
+    fn of(mut program: Command, name: Option<Name>) -> Terminal {
         let pty = openpty(Some(&size(24, 80)), None).unwrap();
         let keyboard = File::from(pty.master);
         let slave = || Stdio::from(pty.slave.try_clone().unwrap());
-        let child = engine().command().args(line).stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+        let child = program.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
         let mut output = keyboard.try_clone().unwrap();
         let (sender, screen) = mpsc::channel();
         thread::spawn(move || {

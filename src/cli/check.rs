@@ -17,7 +17,7 @@ pub(super) const USAGE_STATUS: u8 = 1;
 const DRAIN_FILE: &str = "SEXTON_DRAIN_FILE";
 pub(super) const CHECK_TIMEOUT: &str = "SEXTON_CHECK_TIMEOUT";
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 Checks the health of this container: 0 while no shutdown has begun and every target answers, else 1.
 What was seen is one line on stdout.
 

@@ -20,6 +20,18 @@ use settings::Setting;
 #[doc(hidden)] // for fuzz/
 pub use settings::duration;
 
+/// What the man page and the completions are made of (examples/manual.rs).
+#[doc(hidden)]
+pub mod manual {
+    /// sexton's own command line.
+    pub fn command() -> clap::Command {
+        super::native::command_line(&super::native::NATIVE)
+    }
+
+    /// The help of `--check`, which is a command line of its own.
+    pub const CHECK: &str = super::check::HELP;
+}
+
 use crate::check::Check;
 use crate::config::{Config, Statuses};
 use crate::sys::{Args, Environment};

@@ -191,7 +191,7 @@ fn instead(dialect: &Dialect, option: &str) -> String {
     }
 }
 
-fn command_line(dialect: &Dialect) -> Command {
+pub(super) fn command_line(dialect: &Dialect) -> Command {
     let mut command = Command::new(dialect.name)
         .about(dialect.about)
         .override_usage(dialect.usage)
