@@ -29,8 +29,8 @@ const BASES: [&str; 3] = ["debian:12-slim", "alpine:3", "nginx:1.27"];
 const BASE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
                     RUN [\"/bin/mkdir\", \"-p\", \"/var/log\", \"/tmp\", \"/sbin\", \"/usr/local/bin\"]\n";
 
-/// Stands for the repository's own Dockerfile, which fetches a compiler (`make image` builds that).
-const SEXTON: &str = "FROM scratch\nCOPY sexton /sexton\nENTRYPOINT [\"/sexton\", \"--\"]\n";
+/// What pages take for granted that do not build it themselves.
+const SEXTON: &str = "FROM scratch\nCOPY sexton /sexton\n";
 
 struct Session {
     engine: Engine,
@@ -47,6 +47,7 @@ impl Session {
         let here = |name: &str| folder.0.join(name);
         fs::create_dir(here("dist")).unwrap();
         fs::copy(image::sexton(), here("sexton")).unwrap();
+        fs::copy(image::sexton(), here("dist/sexton-linux-amd64")).unwrap();
         fs::copy(image::example("server"), here("server")).unwrap();
         fs::copy(image::busybox(), here("busybox")).unwrap();
         script(&here("entrypoint.sh"), "#!/bin/sh\nserver 0.0.0.0:8080\n");
@@ -105,6 +106,7 @@ impl Session {
                 self.write("Dockerfile", &block.text);
                 self.build("page");
             }
+            "yaml" if !block.text.contains("services:") => {}
             "yaml" => {
                 self.write("compose.yaml", &block.text);
                 let mut config = self.shell();

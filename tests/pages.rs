@@ -166,6 +166,56 @@ fn the_first_sentence_of_each_page_says_whom_it_is_for() {
     }
 }
 
+// ---- README.md ----
+
+#[test]
+fn the_readme_has_200_lines_at_most() {
+    let lines = text("README.md").lines().count();
+    assert!(lines <= 200, "{lines}");
+}
+
+#[test]
+fn the_readmes_messages_are_outputs_of_other_pages() {
+    let readme = blocks::blocks("README.md");
+    let messages = readme.iter().find(|block| block.language.is_empty() && block.text.starts_with("sexton: "));
+    let messages = messages.expect("a block with messages");
+    let outputs = all_blocks().into_iter().filter(|block| block.language == "console").map(|block| block.text);
+    let outputs: String = outputs.map(|text| typed::normal(&text)).collect();
+    for message in messages.text.lines() {
+        assert!(outputs.contains(&typed::normal(message)), "no page shows the command that gave this: {message}");
+    }
+}
+
+#[test]
+fn the_readmes_table_has_every_option_with_its_variable() {
+    let readme = text("README.md");
+    let table: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `-")).collect();
+    for Described { option, variable, .. } in described() {
+        let (_, name) = option.split_once("--").unwrap();
+        let name = name.split(['[', ' ', '.']).next().unwrap();
+        let row = table.iter().find(|row| row.contains(&format!("`--{name}")));
+        let row = row.unwrap_or_else(|| panic!("README.md has no row for --{name}"));
+        if let Some(variable) = variable {
+            let variable = variable.split('=').next().unwrap();
+            assert!(row.contains(&format!("`{variable}`")), "{row}: not {variable}");
+        }
+    }
+}
+
+/// `integration/podman.rs` and `integration/kubernetes.rs` run that one.
+#[test]
+fn the_readmes_pod_has_the_times_of_the_manifest_of_kubernetes_md() {
+    let of = |page: &str| {
+        let block = blocks::blocks(page).into_iter().find(|block| block.text.contains("terminationGracePeriodSeconds"));
+        let text = block.expect("a manifest").text;
+        let is_time = |line: &&str| line.contains("SEXTON_") || line.contains("terminationGracePeriodSeconds");
+        text.lines().map(str::trim).filter(is_time).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let readme = of("README.md");
+    assert_eq!(readme, of("docs/kubernetes.md"));
+    assert_eq!(readme.len(), 4);
+}
+
 #[test]
 fn the_index_lists_every_page() {
     let index = links("docs/README.md");
