@@ -103,7 +103,10 @@ impl Session {
     fn type_it(&self, block: &Block) {
         match block.language.as_str() {
             "dockerfile" => {
-                self.write("Dockerfile", &block.text);
+                // Some blocks are lines to add to a Dockerfile.
+                let is_whole = block.text.contains("FROM ");
+                let first = if is_whole { "" } else { "FROM debian:12-slim\n" };
+                self.write("Dockerfile", &format!("{first}{}", block.text));
                 self.build("page");
             }
             "yaml" if !block.text.contains("services:") => {}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Pages that are typed from top to bottom with a Docker engine of the tests' own (`integration/pages.rs`). All others
 /// need no engine (`tests/pages.rs`).
-pub const WITH_AN_ENGINE: [&str; 3] = ["README.md", "docs/docker.md", "docs/migrating.md"];
+pub const WITH_AN_ENGINE: [&str; 4] = ["README.md", "docs/docker.md", "docs/draining.md", "docs/migrating.md"];
 
 /// Blocks that are not typed: the page, words by which the block is known, and why.
 ///

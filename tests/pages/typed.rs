@@ -106,7 +106,7 @@ fn normal_line(line: &str) -> String {
         let rest = &word[bare.len()..];
         let last = words.last().map(String::as_str).unwrap_or_default();
         let after_a_time = words.last().is_some_and(|last| is_duration(last) || last == "TIME");
-        let measured = is_milliseconds(bare) || is_duration(bare) && ["for", "after", "than"].contains(&last);
+        let measured = is_milliseconds(bare) || is_duration(bare) && ["for", "after", "than", "runs"].contains(&last);
         if ["pid", "uid", "gid"].contains(&last.trim_start_matches('(')) && bare.parse::<u32>().is_ok() {
             words.push(format!("N{rest}"));
         } else if is_duration(bare) && (measured || last == "TIME") {
