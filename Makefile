@@ -23,11 +23,9 @@ BENCH_PACKAGE := --manifest-path benches/Cargo.toml --target-dir '$(BENCH_TARGET
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
-# A cargo and rustc of one kind that bring the sources of the standard library: the usual ones
-# after `rustup component add rust-src`, or Debian's.
-HAS_RUST_SRC = $(wildcard $(shell $(1)/rustc --print sysroot 2>&1)/lib/rustlib/src/rust/library/Cargo.lock)
-USUAL_BIN := $(patsubst %/,%,$(dir $(shell command -v rustc)))
-DIST_BIN = $(firstword $(foreach bin,$(USUAL_BIN) /usr/bin,$(if $(call HAS_RUST_SRC,$(bin)),$(bin))))
+# A cargo and rustc of one kind that can build the standard library: the usual ones after `rustup component
+# add rust-src`, or Debian's.
+DIST_BIN = $(shell integration/need --rust-for-dist)
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ { print $$1 }' $(MAKEFILE_LIST)) $(MACHINES:%=dist-%)
@@ -43,10 +41,7 @@ dist: $(DIST_MACHINES:%=dist-%) ## Build the release file of this machine, dist/
 
 # The settings are cargo's unstable ones (.cargo/dist.toml), which a stable compiler has to be told.
 $(MACHINES:%=dist-%): dist-%:
-	@test -n '$(DIST_BIN)' || { \
-	  echo 'make dist: no rustc here has the sources of the standard library.' >&2; \
-	  echo 'rustup component add rust-src; or on Debian: apt-get install rustc-web cargo-web rust-web-src' >&2; \
-	  exit 1; }
+	@integration/need $(sort dist-$* $(if $(filter dist,$(MAKECMDGOALS)),$(DIST_MACHINES:%=dist-%)))
 	@mkdir -p dist target/dist
 	ar cr target/dist/libunwind.a
 	RUSTC_BOOTSTRAP=1 RUSTC=$(DIST_BIN)/rustc $(DIST_BIN)/cargo --config .cargo/dist.toml \
@@ -64,9 +59,10 @@ probe:
 
 # The tests themselves are built in the dev profile: with the release profile's link-time
 # optimisation every one of them takes as long to link as sexton does.
-test: build probe ## Run all tests that need no container engine, against the release build
-	TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast
-	$(CARGO) test --lib $(BENCH_PACKAGE)
+test: build probe ## Run all tests that are not in make integration, against the release build; TEST_ALL=1 leaves none out
+	$(if $(TEST_ALL),@integration/need test)
+	began=$$(date +%s); TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast && $(CARGO) test --lib $(BENCH_PACKAGE); \
+	  status=$$?; TESTS_BEGAN=$$began $(CARGO) test --quiet --test yet_to_run; exit $$status
 
 # As `nohup`, the `&` of a script and some CI runners start a program, and worse: every signal is ignored
 # (but SIGCHLD: nobody could wait for a child) and blocked. What runs the tests is started as usual, because
@@ -88,9 +84,7 @@ ARM64_SKIP := real_time every_deadly_signal with_reraise_what_cannot every_signa
 ARM64_CASES := killed-by-real-time forwards-faults forwards-32-and-33 inherits-ignored keeps keeps-in-group-mode \
   adopts subreaper subreaper-by-variable
 test-arm64: dist-arm64 probe ## Run the core tests against dist/sexton-linux-arm64 under qemu-user
-	@command -v qemu-aarch64-static >/dev/null || { \
-	  echo 'make test-arm64: qemu-aarch64-static is missing; on Debian: apt-get install qemu-user-static' >&2; \
-	  exit 1; }
+	@integration/need test-arm64
 	@mkdir -p target/arm64
 	printf '#!/bin/sh\nunset PWD\nexec %s -0 "$$0" "%s" "$$@"\n' "$$(command -v qemu-aarch64-static)" '$(abspath dist/sexton-linux-arm64)' >target/arm64/sexton
 	chmod +x target/arm64/sexton
@@ -117,6 +111,7 @@ FUZZ_SECONDS ?= 600
 # The sanitizer is there in a stable toolchain too, but wants to be asked for by name. Leaks are counted
 # by the targets themselves (fuzz/src/lib.rs): the vectors for execve(2) are none.
 fuzz: ## Feed every parser with hostile input, each for FUZZ_SECONDS (10 minutes)
+	@integration/need fuzz
 	cd fuzz && for target in $(FUZZ_TARGETS); do \
 	  mkdir -p corpus/$$target && \
 	  ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target corpus/$$target seeds/$$target -- \
@@ -139,11 +134,13 @@ integration: build probe ## Run the tests that need container engines and other 
 KERNELS := $(RUN_TESTS) --no-fail-fast --test kernels -- --nocapture
 
 kernels: build dist-arm64 ## Boot Debian's kernels with sexton as /sbin/init, x86_64 and aarch64, in QEMU
+	@integration/need kernels
 	integration/kernels/guest x86_64 '$(BINARY)'
 	integration/kernels/guest aarch64 dist/sexton-linux-arm64
 	$(KERNELS)
 
 kernels-quick: build ## The same for one kernel, on x86_64
+	@integration/need kernels
 	integration/kernels/guest x86_64 '$(BINARY)'
 	$(KERNELS) --skip bullseye --skip trixie --skip sid --skip aarch64
 
@@ -151,13 +148,12 @@ DENY := $(CARGO) deny
 
 # The documentation is for those who read the source, so it may link to what is private.
 lint: ## Check the format, clippy, the documentation and the dependencies; a warning is an error
+	@integration/need lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path benches/Cargo.toml --check
 	$(CARGO) clippy $(BENCH_PACKAGE) --lib --bins --tests -- -D warnings
 	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' $(CARGO) doc --no-deps --document-private-items
-	@$(DENY) --version >/dev/null 2>&1 || { \
-	  echo 'make lint: cargo-deny is missing: cargo install cargo-deny --locked' >&2; exit 1; }
 	$(DENY) check licenses bans sources
 	@echo 'make lint: known vulnerabilities were NOT looked for: make audit does that, with the network' >&2
 
@@ -165,30 +161,38 @@ audit: ## Look for known vulnerabilities in the dependencies; fetches the databa
 	$(DENY) check advisories
 
 reproducible: ## Build this commit twice, in different folders, plain and for release: the same bytes?
+	@integration/need reproducible
 	integration/reproducible '$(CARGO) build --release --locked && $(MAKE) dist DIST=all' \
 	  target/release/sexton $(MACHINES:%=dist/sexton-linux-%)
 
 demo: build ## Draw a graceful shutdown as it happens: target/demo.svg
 	TEST_BINARY='$(BINARY)' $(CARGO) run --quiet --example demo -- $(DEMO)
 
+fresh: ## Type the README's two commands on a bare Debian with Rust, as an ordinary user and as root (root)
+	integration/fresh $(FRESH)
+
 demo-picture: ## The same for the README: docs/demo.svg
 	@$(MAKE) demo DEMO='--svg docs/demo.svg'
 
 compare: build probe ## Compare sexton with its peers (root); COMPARE=--write writes the tables of the pages, --check looks
+	@integration/need compare
 	integration/compare '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/probe)' $(COMPARE)
 
 bench: build ## Measure sexton beside its peers (root); BENCH=--full; BENCH='--full --publish' writes the README
+	@integration/need bench
 	$(CARGO) build --release $(BENCH_PACKAGE)
 	@$(if $(DIST_BINARY),,echo 'Without the build on musl, which the goals are for: make dist makes it.' >&2)
 	'$(BENCH_TARGET)/release/bench' $(BENCH) --out '$(BENCH_TARGET)' \
 	  $(if $(DIST_BINARY),'sexton=$(DIST_BINARY)' 'plain build=$(BINARY)','sexton=$(BINARY)')
 
 panics: ## Look in the machine code for what may panic while the command runs, beside docs/panics.md
+	@integration/need panics
 	$(CARGO) rustc --release --bin sexton --target-dir target/symbols -- -C strip=none
 	$(CARGO) build --release $(BENCH_PACKAGE)
 	'$(BENCH_TARGET)/release/panics' target/symbols/release/sexton docs/panics.md supervisor::stay
 
 guard: build ## Check what does not depend on the machine's speed against benches/guard.txt (root)
+	@integration/need guard
 	$(CARGO) build --release $(BENCH_PACKAGE)
 	'$(BENCH_TARGET)/release/guard' $(GUARD) benches/guard.txt 'plain=$(BINARY)' $(if $(DIST_BINARY),'dist=$(DIST_BINARY)')
 	@$(if $(DIST_BINARY),,echo 'make guard: the build on musl is not there: make dist makes it.' >&2; exit 1)

@@ -114,7 +114,7 @@ fn sexton() -> Result<PathBuf, Box<dyn Error>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let mut build = program(cargo);
-    build.args(["build", "--quiet", "--release", "--bin", "sexton", "--manifest-path", manifest]);
+    build.args(["build", "--release", "--bin", "sexton", "--manifest-path", manifest]);
     build.arg("--target-dir").arg(target()?).current_dir(env!("CARGO_MANIFEST_DIR"));
     let status = build.stdout(Stdio::null()).status().map_err(|error| format!("cargo: {error}"))?;
     if !status.success() {

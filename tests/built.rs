@@ -5,7 +5,7 @@ mod harness;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use harness::{Folder, command};
+use harness::{Folder, command, needs};
 
 const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -77,6 +77,7 @@ fn cargo_install_from_a_folder_makes_a_static_file_wherever_it_is_typed() {
 /// cargo reads no settings of a repository, nor of a package from a registry.
 #[test]
 fn cargo_install_from_a_repository_is_refused_unless_it_is_meant_to_be_dynamic() {
+    needs!(GIT);
     let folder = Folder::new();
     let root = folder.path("");
     // A home of its own, with the usual crates: a checkout would stay in the usual one. And not below

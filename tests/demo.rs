@@ -6,7 +6,7 @@ use std::fs::DirEntry;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use harness::{Folder, command, probe_binary, sexton_binary, unique};
+use harness::{Folder, command, needs, probe_binary, sexton_binary, unique};
 
 /// Runs the demo in this place. None of its processes is there afterwards.
 fn demo(place: &str, svg: &str, more: &[&str]) -> Output {
@@ -48,7 +48,7 @@ fn heading(svg: &str) -> &str {
     svg.split_once("<g ").unwrap_or_else(|| panic!("no shutdown: {svg}")).0
 }
 
-fn shows_that_sexton_loses_nothing(place: &str, where_it_is: &str) {
+fn shows_that_sexton_loses_nothing(place: &str, where_it_is: &str) -> String {
     let folder = Folder::new();
     let file = folder.path("demo.svg");
     let output = demo(place, &file, &[]);
@@ -71,6 +71,19 @@ fn shows_that_sexton_loses_nothing(place: &str, where_it_is: &str) {
     assert_eq!((&*seen[1].0, seen[1].2), ("sexton", 0), "{seen:?}");
     let shown = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/demo.svg")).unwrap();
     assert_eq!(heading(&shown), heading(&svg), "`make demo-picture` writes docs/demo.svg");
+    text
+}
+
+#[test]
+fn in_docker_no_request_is_lost_and_no_container_and_no_image_is_left() {
+    needs!(Docker);
+    let text = shows_that_sexton_loses_nothing("docker", "in Docker containers");
+    let image = text.split(|it: char| !it.is_alphanumeric() && it != '-').find(|word| word.starts_with("sexton-demo-"));
+    let image = image.unwrap_or_else(|| panic!("it names no image: {text}"));
+    for what in [&["images", "--quiet", image][..], &["ps", "--all", "--quiet", "--filter", &format!("name={image}")]] {
+        let output = command("docker").args(what).output().unwrap();
+        assert!(output.status.success() && output.stdout.is_empty(), "{what:?}: {output:?}");
+    }
 }
 
 #[test]

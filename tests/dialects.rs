@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cases::Case;
-use harness::{BOTH, Folder, Place, Sexton, Status, probe_binary, sexton_binary, wait_until};
+use harness::{BOTH, Folder, Place, Sexton, Status, needs, probe_binary, sexton_binary, wait_until};
 use looks::Program;
 
 /// sexton under another name.
@@ -123,21 +123,25 @@ fn compare(dialect: &str, peer: &str, cases: Vec<Case>) {
 
 #[test]
 fn as_tini_sexton_does_what_tini_does() {
+    needs!(TINI);
     compare("tini", "tini", cases::tini());
 }
 
 #[test]
 fn as_dumb_init_sexton_does_what_dumb_init_does() {
+    needs!(DUMB_INIT);
     compare("dumb-init", "dumb-init", cases::dumb_init());
 }
 
 #[test]
 fn as_catatonit_sexton_does_what_catatonit_does() {
+    needs!(CATATONIT);
     compare("catatonit", "catatonit", cases::catatonit());
 }
 
 #[test]
 fn as_podman_init_sexton_does_what_catatonit_does_but_for_a_command_that_cannot_be_started() {
+    needs!(CATATONIT);
     compare("podman-init", "catatonit", cases::podman_init());
 }
 

@@ -3,8 +3,11 @@
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
 mod harness;
+mod yet_to_run;
 
-use harness::{BOTH, Place, Sexton, Status, probe_binary, raw, unique};
+use std::time::{Duration, SystemTime};
+
+use harness::{BOTH, Folder, Place, Sexton, Status, needs, probe_binary, raw, unique};
 
 /// Of what `probe state` prints, what the program has of signals.
 fn signals(state: &str) -> Vec<&str> {
@@ -49,4 +52,35 @@ fn processes_of_one_pid_make_different_names() {
         line.unwrap_or_else(|| panic!("it is not PID 1 of its namespace: {stdout}")).to_owned()
     };
     assert_ne!(run(), run());
+}
+
+/// The next test runs it as a process of its own.
+#[test]
+fn it_needs_what_this_machine_may_not_have() {
+    if let Ok(program) = std::env::var("NEEDED") {
+        needs!(Program(program.leak(), "a-package"));
+        println!("it has run");
+    }
+}
+
+#[test]
+fn a_test_that_is_left_out_is_counted_and_named_and_with_test_all_it_fails() {
+    let folder = Folder::new();
+    let run = |needed: &str, test_all: bool| {
+        let mut itself = harness::command(std::env::current_exe().unwrap());
+        itself.args(["--exact", "--nocapture", "it_needs_what_this_machine_may_not_have"]);
+        itself.env("NEEDED", needed).env("LEFT_OUT", &folder.0).env_remove("TEST_ALL");
+        let output = if test_all { itself.env("TEST_ALL", "1").output() } else { itself.output() }.unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap().contains("it has run"))
+    };
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    assert_eq!(run("no-such-program", true), (false, false), "TEST_ALL");
+    assert_eq!(yet_to_run::closing(&folder.0, hour_ago), "closing: no test was left out");
+    assert_eq!(run("no-such-program", false), (true, false));
+    let named = "closing: 1 test was left out; without a-package: hermetic::it_needs_what_this_machine_may_not_have";
+    assert_eq!(yet_to_run::closing(&folder.0, hour_ago), named);
+    let later = SystemTime::now() + Duration::from_secs(3600);
+    assert_eq!(yet_to_run::closing(&folder.0, later), "closing: no test was left out", "it was before");
+    assert_eq!(run("sh", false), (true, true));
+    assert_eq!(yet_to_run::closing(&folder.0, hour_ago), "closing: no test was left out", "it has run");
 }

@@ -5,7 +5,7 @@ mod harness;
 use std::fs;
 use std::path::Path;
 
-use harness::{BOTH, Folder, Place, Sexton, Status, require_root};
+use harness::{BOTH, Folder, Place, Sexton, Status, needs};
 
 /// That sexton said one line and nothing else: no control character, no mark that hides text.
 #[track_caller]
@@ -57,7 +57,7 @@ fn sexton_has_no_right_that_its_command_has_not() {
 
 #[test]
 fn a_command_that_became_another_user_cannot_signal_sexton_nor_read_its_memory() {
-    require_root("changes the user of its command");
+    needs!(Root);
     let script = "kill -USR1 $PPID 2>/dev/null || echo no signal; cat /proc/$PPID/environ 2>/dev/null || echo no environment; \
                   : 2>/dev/null <>/proc/$PPID/mem || echo no memory";
     for place in BOTH {

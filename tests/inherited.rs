@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use harness::{BOTH, Place, Sexton, Status, probe_binary};
+use harness::{BOTH, Place, Sexton, Status, needs, probe_binary};
 
 type State = BTreeMap<String, Vec<String>>;
 
@@ -75,7 +75,7 @@ fn the_command_inherits_everything_unchanged() {
 
 #[test]
 fn another_user_and_what_it_may_not_stay_as_they_were() {
-    harness::require_root("changes its uid");
+    needs!(Root);
     let folder = harness::Folder::new();
     let (sexton, probe) = (folder.copy("sexton", harness::sexton_binary()), folder.copy("probe", probe_binary()));
     for place in BOTH {

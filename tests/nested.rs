@@ -6,7 +6,7 @@ mod harness;
 use std::path::Path;
 use std::time::Duration;
 
-use harness::{BOTH, Folder, Place, Running, Sexton, Status, now, probe_binary, sexton_binary};
+use harness::{BOTH, Folder, Place, Running, Sexton, Status, needs, now, probe_binary, sexton_binary};
 
 /// So long each sexton is to sleep: long enough for a second sleep to be told from a busy machine.
 const SLEEP: Duration = Duration::from_secs(2);
@@ -142,7 +142,7 @@ fn with_group_and_in_every_dialect_too() {
 /// Neither may read what the other one is, nor send it a signal without CAP_KILL.
 #[test]
 fn a_sexton_of_another_user_is_told_too() {
-    harness::require_root("changes the user of its command");
+    needs!(Root);
     in_both(|place| {
         let setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].map(str::to_owned);
         let mut run = outer(place, &TIMES).command(setpriv.into_iter().chain(recorder(&[])));

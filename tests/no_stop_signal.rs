@@ -9,7 +9,7 @@ mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use harness::{BOTH, Folder, Place, Running, Sexton, Status, probe_binary};
+use harness::{BOTH, Folder, Place, Running, Sexton, Status, needs, probe_binary};
 use json::Json;
 
 const SLEEP: [&str; 2] = ["--pre-stop-sleep", "1s"];
@@ -233,7 +233,7 @@ fn nothing_is_said_of_signals_from_inside() {
 /// As PID 1: what `docker exec` runs can be seen, and is no engine.
 #[test]
 fn nothing_is_said_of_a_signal_from_an_engines_exec() {
-    harness::require_root("enters a namespace");
+    needs!(Root);
     let run = start(Place::Init, GRACE, 3);
     // It ends with the namespace.
     harness::command("nsenter")
@@ -262,7 +262,7 @@ fn of_a_signal_without_a_name_it_is_not_said_that_it_came_from_outside() {
 /// As PID 1 the parent is outside as well, and its death comes as a signal from there.
 #[test]
 fn nothing_is_said_of_the_signal_that_stands_for_the_parents_death() {
-    harness::require_root("makes a namespace");
+    needs!(Root);
     for namespace in ["", "unshare -fp --mount-proc "] {
         let sexton = harness::sexton_binary();
         let probe = probe_binary();

@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
-use harness::{BOTH, Folder, Place, Running, Sexton, Status, now, probe_binary, sexton_binary, wait_until};
+use harness::{BOTH, Folder, Place, Running, Sexton, Status, needs, now, probe_binary, sexton_binary, wait_until};
 
 const STOP: [&str; 4] = ["--orphans", "stop", "--grace-period", "20s"];
 
@@ -57,6 +57,7 @@ fn every_form_of_entrypoint_shuts_down_gracefully_and_each_process_is_told_once(
 /// npm runs the script in a shell and passes SIGTERM on by itself.
 #[test]
 fn npm_start_shuts_down_gracefully() {
+    needs!(NPM);
     let folder = Folder::new();
     let script = format!("{} server 200; true", probe_binary().display());
     let package = format!(r#"{{"name": "server", "version": "1.0.0", "scripts": {{"start": "{script}"}}}}"#);
@@ -102,7 +103,7 @@ fn without_group_the_orphans_are_told_when_the_command_is_gone() {
 
 #[test]
 fn daemons_that_left_the_group_the_session_or_their_user_are_found() {
-    harness::require_root("changes its uid");
+    needs!(Root);
     for place in BOTH {
         for options in [&STOP[..], &[&STOP[..], &["-g"]].concat()] {
             // The command is the first server; the others are out of its reach.
@@ -296,7 +297,7 @@ fn a_group_in_which_not_everybody_is_sextons_is_not_killed_even_when_a_child_of_
 /// session of whoever started it.
 #[test]
 fn a_session_is_not_killed_because_an_orphan_of_it_came_to_sexton() {
-    harness::require_root("enters a namespace");
+    needs!(Root);
     let options = ["--orphans", "stop", "--grace-period", "300ms"];
     let script = "exec unshare --pid --fork sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done'";
     let mut run = start(Place::Ordinary, &options, "sh", script);

@@ -5,7 +5,7 @@ mod harness;
 use std::ffi::OsString;
 use std::process::Stdio;
 
-use harness::{BOTH, Place, Running, Sexton, Status, probe_binary, sexton_binary};
+use harness::{BOTH, Place, Running, Sexton, Status, needs, probe_binary, sexton_binary};
 
 #[test]
 fn the_death_of_the_parent_arrives_as_the_signal_asked_for() {
@@ -139,7 +139,7 @@ fn a_signal_32_without_a_name_is_not_taken_for_the_death_of_the_parent() {
 /// with and without room for the kernel to note it.
 #[test]
 fn the_death_of_a_parent_outside_the_namespace_arrives_as_the_signal_asked_for() {
-    harness::require_root("makes and enters namespaces");
+    needs!(Root);
     for limit in ["", "ulimit -i 0; "] {
         for (signal, number) in [("TERM", 15), ("HUP", 1), ("RTMIN+3", 37)] {
             let recorder = recorder(&["-p", signal]);
@@ -166,7 +166,7 @@ fn the_death_of_a_parent_outside_the_namespace_arrives_as_the_signal_asked_for()
 /// The kernel can only send sexton itself SIGKILL, and the command would go on without it.
 #[test]
 fn the_death_of_a_parent_outside_the_namespace_may_stand_for_sigkill() {
-    harness::require_root("makes and enters namespaces");
+    needs!(Root);
     let namespace = Sexton::new(Place::Init).probe(["record", "10", "0"]);
     let recorder = recorder(&["-p", "KILL"]);
     let recorder: Vec<_> = recorder.iter().map(|word| word.to_str().unwrap()).collect();

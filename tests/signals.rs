@@ -5,7 +5,7 @@ mod harness;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use harness::{BOTH, Place, Sexton, Status, now, wait_until};
+use harness::{BOTH, Place, Sexton, Status, needs, now, wait_until};
 
 /// All that can be caught.
 fn catchable() -> impl Iterator<Item = i32> {
@@ -188,7 +188,7 @@ fn a_flood_of_signals_does_not_keep_another_one_out() {
 
 #[test]
 fn a_refused_forward_is_a_warning_and_sexton_stays() {
-    harness::require_root("changes its uid");
+    needs!(Root);
     for place in BOTH {
         const CAP_KILL: &str = "no-capability=5";
         let mut run = Sexton::new(place).setup([CAP_KILL]).probe(["setuid", "65534", "record", "15", "9"]);

@@ -4,8 +4,6 @@
 //! into the namespace leave orphans that end at once or later, by themselves, by a signal, or out of
 //! memory, that stop and go on; meanwhile all signals come at random. Then sexton comes to rest and is looked at.
 
-#[path = "harness/cgroup.rs"]
-mod cgroup;
 mod harness;
 
 use std::io::{BufRead, BufReader};
@@ -14,8 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cgroup::Cgroup;
-use harness::{PATIENCE, Place, Running, Sexton, Status, children, now, probe_binary, wait_until};
+use harness::cgroup::Cgroup;
+use harness::{PATIENCE, Place, Running, Sexton, Status, children, needs, now, probe_binary, wait_until};
 
 /// Ends the command; all others may come at any time.
 const LAST: i32 = 64;
@@ -113,7 +111,7 @@ fn holdings(pid: i32) -> String {
 
 #[test]
 fn in_a_storm_as_pid_1_nothing_grows_nothing_is_lost_and_nothing_is_late() {
-    harness::require_root("enters a namespace and makes a cgroup");
+    needs!(Cgroups);
     let seconds = std::env::var("SOAK_SECONDS").map_or(SHORT, |seconds| seconds.parse().unwrap());
     let starving = Cgroup::with_memory(MEMORY);
     let entered = Cgroup::with_memory(1 << 30);

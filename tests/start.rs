@@ -4,7 +4,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{BOTH, Folder, Place, Sexton, Status, now, probe_binary, sexton_binary};
+use harness::{BOTH, Folder, Place, Sexton, Status, needs, now, probe_binary, sexton_binary};
 
 /// A cheap source of delays that differ.
 struct Random(u64);
@@ -144,7 +144,7 @@ fn three_descriptors_are_enough() {
 
 #[test]
 fn when_no_more_process_may_be_made_the_status_is_125_and_says_so() {
-    harness::require_root("changes its uid");
+    needs!(Root);
     let folder = Folder::new();
     let copy = folder.copy("sexton", sexton_binary());
     for place in BOTH {
@@ -186,6 +186,7 @@ fn sexton_under_sexton_passes_everything_on() {
 /// lose what is sent to it.
 #[test]
 fn the_first_system_call_of_sexton_blocks_every_signal() {
+    needs!(STRACE);
     let trace = harness::command("strace").args(["-e", "trace=all"]).arg(sexton_binary()).arg("true").output();
     let trace = trace.expect("strace is missing: apt-get install strace");
     let text = String::from_utf8_lossy(&trace.stderr).into_owned();

@@ -9,7 +9,7 @@ mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use harness::{BOTH, Folder, Place, Running, Sexton, Status, probe_binary, sexton_binary, wait_until};
+use harness::{BOTH, Folder, Place, Running, Sexton, Status, needs, probe_binary, sexton_binary, wait_until};
 use json::Json;
 
 /// As engines start it: sexton leads its session. The script's `PROBE` is the tests' own command.
@@ -128,6 +128,7 @@ fn who_had_the_stop_signal_with_the_group_is_told_so() {
 
 #[test]
 fn npm_leaves_its_server() {
+    needs!(NPM);
     let folder = Folder::new();
     let script = format!("{} server 20000; true", probe_binary().display());
     let package = format!(r#"{{"name": "server", "version": "1.0.0", "scripts": {{"start": "{script}"}}}}"#);
@@ -285,7 +286,6 @@ fn nothing_is_said_of_who_was_there_before_the_command() {
 
 /// A process that an engine's exec puts beside the command: it leads a session, and its parent is outside.
 fn beside(run: &Running, script: &str) -> Child {
-    harness::require_root("enters a namespace");
     let mut stranger = harness::command("nsenter")
         .args(["-t", &run.pid.to_string(), "-p", "-m", "--", "setsid", "--wait", "sh", "-c", &with_probe(script)])
         .stdout(Stdio::piped())
@@ -299,6 +299,7 @@ fn beside(run: &Running, script: &str) -> Child {
 
 #[test]
 fn nothing_is_said_of_what_an_engines_exec_put_there() {
+    needs!(Root);
     for options in [&[][..], &["-v"]] {
         let mut run = prepare(Place::Init, options).probe(["server", "0"]);
         run.wait_for_line("ready");
@@ -314,6 +315,7 @@ fn nothing_is_said_of_what_an_engines_exec_put_there() {
 
 #[test]
 fn of_who_is_there_only_those_are_named_that_the_command_left() {
+    needs!(Root);
     let mut run = start(Place::Init, &[], "PROBE server 20000; true");
     run.wait_for_line("ready");
     let mut stranger = beside(&run, "PROBE record 1 0; true");
@@ -328,7 +330,7 @@ fn of_who_is_there_only_those_are_named_that_the_command_left() {
 /// Its number is higher than the command's, for the numbers began anew in between.
 #[test]
 fn nothing_is_said_of_who_was_there_long_before_the_command_whatever_its_number() {
-    harness::require_root("sets the next pid");
+    needs!(Root);
     // More than the second that a start may take.
     let script = format!(
         "echo 20000 >/proc/sys/kernel/ns_last_pid; PROBE record 1 0 & sleep 1.5; echo 100 >/proc/sys/kernel/ns_last_pid; \
@@ -348,6 +350,7 @@ fn nothing_is_said_of_who_was_there_long_before_the_command_whatever_its_number(
 /// Whether the command or an exec left it nobody knows: it is not said that the command did.
 #[test]
 fn of_an_orphan_that_an_exec_may_have_left_it_is_not_said_who_did() {
+    needs!(Root);
     let mut run = prepare(Place::Init, &[]).probe(["server", "0"]);
     run.wait_for_line("ready");
     let mut stranger = beside(&run, "PROBE record 1 0 & read x <&1; exit 0");

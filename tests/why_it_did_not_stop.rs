@@ -9,14 +9,12 @@ use std::path::Path;
 use std::process::ChildStderr;
 use std::rc::Rc;
 
-#[path = "harness/cgroup.rs"]
-mod cgroup;
 mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use cgroup::Cgroup;
-use harness::{BOTH, Folder, PATIENCE, Place, Running, Sexton, Status, probe_binary, proc_status, wait_until};
+use harness::cgroup::Cgroup;
+use harness::{BOTH, Folder, PATIENCE, Place, Running, Sexton, Status, needs, probe_binary, proc_status, wait_until};
 use json::Json;
 
 /// What is done once the command is ready, before it is told to stop.
@@ -377,7 +375,7 @@ fn with_the_group_the_child_that_keeps_it_is_named_and_no_wrapper_that_leaves_th
 
 #[test]
 fn who_is_pid_1_of_a_namespace_of_its_own_without_a_handler_is_told_so_and_who_has_one_is_not() {
-    harness::require_root("makes a PID namespace");
+    needs!(Root);
     let clause = "as PID 1 of its own namespace its child probe (pid ";
     for place in BOTH {
         // As `unshare --fork` does, the command blocks what it leaves to its child.
@@ -409,7 +407,7 @@ fn a_second_signal_that_waits_for_the_end_of_the_handler_is_not_blocked() {
 
 #[test]
 fn of_what_the_command_left_the_process_that_keeps_it_is_named_and_why() {
-    harness::require_root("makes a PID namespace");
+    needs!(Root);
     // It exits when its stdin ends.
     let leave = |words: &str| format!("PROBE {words} & read x; exit 0");
     let mut cases = vec![
@@ -543,6 +541,7 @@ fn the_notice_tells_of_what_the_command_left_from_when_that_was_told() {
 
 #[test]
 fn a_cpu_limit_that_held_it_back_is_told_and_none_that_held_back_others() {
+    needs!(Cgroups);
     let options = ["--grace-period", "3s", "--log-format", "json"];
     for place in BOTH {
         let cgroup = Rc::new(Cgroup::with_cpu(2_000));
@@ -571,6 +570,7 @@ fn a_cpu_limit_that_held_it_back_is_told_and_none_that_held_back_others() {
 
 #[test]
 fn a_frozen_cgroup_is_told_while_it_is_frozen() {
+    needs!(Freezer);
     let freezer = Path::new("/sys/fs/cgroup/freezer");
     assert!(freezer.exists(), "{} is missing: this needs the freezer of version 1", freezer.display());
     let clause = ": it is in a frozen cgroup, in which nothing runs";
@@ -600,6 +600,7 @@ fn a_frozen_cgroup_is_told_while_it_is_frozen() {
 
 #[test]
 fn memory_that_was_at_its_limit_since_the_stop_signal_is_told_as_well() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(8 << 20);
         // In version 1 it is this one that is reached first if it is the same, and Linux 6.18 does not count that.
@@ -630,7 +631,7 @@ fn memory_that_was_at_its_limit_since_the_stop_signal_is_told_as_well() {
 
 #[test]
 fn where_the_process_cannot_be_seen_nothing_is_said_of_it() {
-    harness::require_root("mounts /proc");
+    needs!(Root);
     for place in BOTH {
         let setup: &[&str] = if place == Place::Init { &[] } else { &["beside-init"] };
         for (word, command) in [

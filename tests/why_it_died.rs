@@ -12,16 +12,14 @@ use std::process::Stdio;
 
 #[path = "why_it_died/causes.rs"]
 mod causes;
-#[path = "harness/cgroup.rs"]
-mod cgroup;
 #[path = "why_it_died/cost.rs"]
 mod cost;
 mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use cgroup::Cgroup;
-use harness::{BOTH, Folder, Place, Sexton, Status, pipe, probe_binary, sexton_binary, wait_until};
+use harness::cgroup::Cgroup;
+use harness::{BOTH, Folder, Place, Sexton, Status, needs, pipe, probe_binary, sexton_binary, wait_until};
 use json::Json;
 
 const LIMIT: u64 = 24 << 20;
@@ -97,6 +95,7 @@ fn nothing_is_said_of_sigint_and_sigpipe() {
 /// Only what was declared.
 #[test]
 fn a_lack_of_memory_is_told_though_sigkill_was_declared_good_and_a_failure_that_was_is_none() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let sexton = Sexton::new(place).options(["-e", "137"]).setup([cgroup.word()]);
@@ -180,6 +179,7 @@ fn nobody_is_named_as_the_sender_of_a_signal_for_which_the_queue_had_no_room() {
 
 #[test]
 fn a_process_that_sigkill_cannot_end_is_named_and_does_not_hang_sexton() {
+    needs!(Freezer);
     let freezer = Path::new("/sys/fs/cgroup/freezer");
     // A frozen cgroup of version 2 lets SIGKILL through, and what else waits in state D needs a
     // device or a file system that is broken.
@@ -360,7 +360,7 @@ impl Drop for GoesOn {
 /// Of what an engine's exec started the parent is outside.
 #[test]
 fn with_v_a_zombie_whose_parent_is_outside_is_nobodys_in_the_container() {
-    harness::require_root("enters a namespace");
+    needs!(Root);
     let options = ["-v", "--pre-stop-sleep", "200ms"];
     let mut run = Sexton::new(Place::Init).options(options).options(JSON).probe(["record", "15", "0"]);
     run.line();
@@ -467,6 +467,7 @@ fn as_json_every_line_of_a_whole_story_is_as_the_schema_says() {
 
 #[test]
 fn as_json_a_lack_of_memory_is_told_in_numbers() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let (_, _, stderr) = Sexton::new(place).options(JSON).setup([cgroup.word()]).probe(["eat"]).finish();

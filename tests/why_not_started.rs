@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 mod harness;
 
-use harness::{BOTH, Folder, Place, Sexton, Status, probe_binary, sexton_binary};
+use harness::{BOTH, Folder, Place, Sexton, Status, needs, probe_binary, sexton_binary};
 
 impl Folder {
     fn folder(&self, name: &str) -> String {
@@ -107,7 +107,7 @@ fn a_command_in_the_working_directory_is_told_from_one_in_path() {
 
 #[test]
 fn a_folder_of_path_that_may_not_be_searched_hides_nothing_that_is_known() {
-    assert!(root(), "this test changes its uid: run it as root");
+    needs!(Root);
     let folder = Folder::new();
     let closed = folder.folder("closed");
     fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
@@ -436,7 +436,7 @@ fn a_file_that_is_not_executable_is_shown_with_its_mode() {
 
 #[test]
 fn a_file_that_others_alone_may_execute_is_shown_with_who_asks() {
-    assert!(root(), "this test changes its uid: run it as root");
+    needs!(Root);
     let folder = Folder::new();
     let copy = folder.copy("sexton", sexton_binary());
     let file = folder.file_with_mode("file", "#!/bin/sh\n", 0o700);
@@ -483,7 +483,7 @@ fn a_noexec_mount_is_named() {
 
 #[test]
 fn file_capabilities_that_the_container_may_not_give_are_named() {
-    assert!(root(), "this test gives capabilities to a file: run it as root");
+    needs!(Root);
     let folder = Folder::new();
     let file = folder.copy("ping", probe_binary());
     // Version 2 and the effective bit; permitted: CAP_NET_ADMIN, CAP_NET_RAW and CAP_SYSLOG.
@@ -885,7 +885,7 @@ fn arguments_that_are_too_long_are_measured() {
 
 #[test]
 fn a_limit_on_the_processes_of_a_user_is_named_with_its_number() {
-    assert!(root(), "this test changes its uid: run it as root");
+    needs!(Root);
     let folder = Folder::new();
     let copy = folder.copy("sexton", sexton_binary());
     for (place, uid) in BOTH.into_iter().zip([54321, 54322]) {
@@ -949,6 +949,7 @@ impl Drop for Cgroup {
 
 #[test]
 fn a_cgroup_with_too_many_processes_is_named_with_its_numbers() {
+    needs!(Cgroups);
     let outer = Cgroup::new(&Cgroup::parent(), &harness::unique());
     for place in BOTH {
         // The limit is the cgroup's own, or that of the one above it.

@@ -17,10 +17,13 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+pub mod cgroup;
 mod names;
+pub mod needs;
 mod start;
 
 pub use names::{Folder, unique};
+pub(crate) use needs::needs;
 pub use start::{command, raw};
 
 /// What a test waits for at most, for anything that should happen at once. Long, because the
@@ -204,7 +207,7 @@ impl Sexton {
         let stdin = launcher.stdin.take();
         let stdout = launcher.stdout.take().map(BufReader::new);
         let stderr = launcher.stderr.take();
-        Running { launcher, report, pid, stdin, stdout, stderr, traced: Vec::new() }
+        Running { launcher, report, pid, stdin, stdout, stderr, traced: Vec::new(), ended: false }
     }
 }
 
@@ -219,6 +222,8 @@ pub struct Running {
     pub stderr: Option<ChildStderr>,
     /// What the launcher saw of sexton's system calls (tests/probe/tracer.rs), complete at the end.
     pub traced: Vec<String>,
+    /// The launcher has reaped sexton: its pid may be somebody else's.
+    ended: bool,
 }
 
 impl Running {
@@ -303,6 +308,7 @@ impl Running {
         if self.report.buffer().is_empty() && !readable(self.report.get_ref().as_raw_fd(), patience) {
             return None;
         }
+        self.ended = true;
         let mut line = String::new();
         // What was traced comes with the status, all in one go.
         while self.report.read_line(&mut line).unwrap() > 0 && !line.starts_with("status ") {
@@ -366,14 +372,22 @@ fn read_all(mut source: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receiver
 }
 
+/// A hold on a process, if it is there.
+fn pidfd(pid: i32) -> Option<OwnedFd> {
+    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    (descriptor >= 0).then(|| unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // The launcher's death kills sexton, and a dead PID 1 all that it left; what an ordinary
-        // sexton would leave must be found before.
-        let left = descendants(self.pid);
+        // sexton would leave must be found before. A pid may be somebody else's by then, a pidfd is not.
+        let left = if self.ended { Vec::new() } else { descendants(self.pid) };
+        let left: Vec<OwnedFd> = left.into_iter().filter_map(pidfd).collect();
         let _ = self.launcher.kill();
-        for pid in left {
-            unsafe { libc::kill(pid, libc::SIGKILL) };
+        for process in left {
+            let no_info = std::ptr::null::<libc::siginfo_t>();
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), libc::SIGKILL, no_info, 0) };
         }
         let _ = self.launcher.wait();
     }
@@ -409,12 +423,6 @@ pub fn linux() -> (u32, u32) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
     (numbers.next().unwrap(), numbers.next().unwrap())
-}
-
-/// For a test that a user namespace cannot help.
-#[track_caller]
-pub fn require_root(why: &str) {
-    assert_eq!(unsafe { libc::geteuid() }, 0, "this test {why}: run it as root");
 }
 
 /// A program in the PID namespace of a [`Place::Init`], as an engine's exec puts it there.

@@ -1,6 +1,7 @@
 //! The table of docs/logging.md, "What is said of a death": each of its rows is a real death here.
 
-use crate::cgroup::{Cgroup, memory_root, memory_version};
+use crate::harness::cgroup::{Cgroup, memory_root, memory_version};
+use crate::harness::needs;
 use crate::harness::{self, BOTH, Place, Sexton, Status};
 use crate::json::Json;
 use crate::{LIMIT, assert_has, events, probe, sentence};
@@ -104,6 +105,7 @@ fn assert_told(stderr: &str, cause: &str) {
 
 #[test]
 fn the_command_is_killed_for_lack_of_memory() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eat"]).finish();
@@ -125,6 +127,7 @@ fn after_a_childs_death(place: Place, cgroup: &Cgroup, then: &str) -> (Status, S
 
 #[test]
 fn a_child_is_killed_for_lack_of_memory_and_then_the_command_by_itself() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let (status, stderr) = after_a_childs_death(place, &cgroup, "kill -9 $$");
@@ -135,6 +138,7 @@ fn a_child_is_killed_for_lack_of_memory_and_then_the_command_by_itself() {
 
 #[test]
 fn a_child_is_killed_for_lack_of_memory_and_the_command_aborts() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let (status, stderr) = after_a_childs_death(place, &cgroup, "kill -ABRT $$");
@@ -145,6 +149,7 @@ fn a_child_is_killed_for_lack_of_memory_and_the_command_aborts() {
 
 #[test]
 fn a_child_is_killed_for_lack_of_memory_and_the_command_fails() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let (status, stderr) = after_a_childs_death(place, &cgroup, "exit 3");
@@ -165,6 +170,7 @@ fn with_mounts(place: Place) -> Sexton {
 
 #[test]
 fn the_memory_that_lacks_is_that_of_a_cgroup_around_it() {
+    needs!(Cgroups);
     for place in BOTH {
         let around = Cgroup::with_memory(LIMIT);
         let cgroup = Cgroup::with_memory_below(around.path(), Some(2 * LIMIT));
@@ -186,6 +192,7 @@ fn the_memory_that_lacks_is_that_of_a_cgroup_around_it() {
 
 #[test]
 fn the_command_had_moved_and_is_killed_for_lack_of_memory() {
+    needs!(Cgroups);
     for place in BOTH {
         let (first, second) = (Cgroup::with_memory(LIMIT), Cgroup::with_memory(LIMIT));
         let script = format!("echo $$ >{}; exec {} eat", second.procs().display(), probe());
@@ -202,6 +209,7 @@ fn the_command_had_moved_and_is_killed_for_lack_of_memory() {
 
 #[test]
 fn the_command_is_dead_before_the_first_look() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         // glibc's way to open a file, and musl's.
@@ -216,6 +224,7 @@ fn the_command_is_dead_before_the_first_look() {
 
 #[test]
 fn the_cgroup_cannot_be_seen() {
+    needs!(Cgroups);
     let (_, _, stderr) = Sexton::new(Place::Init).setup(["no-proc"]).probe(["die", "9"]).finish();
     assert_told(&stderr, cause::UNSEEN);
     let root = memory_root().display();
@@ -243,6 +252,7 @@ fn the_cgroup_cannot_be_seen() {
 
 #[test]
 fn a_process_sends_sigkill() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let sexton = || Sexton::new(place).setup([cgroup.word()]);
@@ -260,6 +270,7 @@ fn a_process_sends_sigkill() {
 
 #[test]
 fn the_processor_time_is_used_up() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let sexton = || Sexton::new(place).setup([cgroup.word()]);

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::cgroup::Cgroup;
+use crate::harness::cgroup::Cgroup;
+use crate::harness::needs;
 use crate::harness::{self, BOTH, Place, Sexton, Status};
 use crate::json::Json;
 use crate::{JSON, LIMIT, assert_has, events, probe, run_to_end, sentence};
@@ -77,6 +78,7 @@ fn the_memory_of_the_largest_process_is_told() {
 
 #[test]
 fn the_memory_peak_is_the_cgroups() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(2 * LIMIT);
         let sexton = || Sexton::new(place).setup([cgroup.word()]).options(["-v"]);
@@ -120,6 +122,7 @@ const TWENTIETH: u64 = 5_000;
 
 #[test]
 fn a_command_that_was_held_back_and_fails_or_is_killed_is_told_so() {
+    needs!(Cgroups);
     for place in BOTH {
         for end in ["exit 3", "kill -9 $$", "kill -SEGV $$"] {
             let cgroup = Cgroup::with_cpu(TWENTIETH);
@@ -144,6 +147,7 @@ fn a_command_that_was_held_back_and_fails_or_is_killed_is_told_so() {
 
 #[test]
 fn with_v_the_throttling_is_a_part_of_the_story() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_cpu(TWENTIETH);
         let sexton = Sexton::new(place).options(["-v"]).setup([cgroup.word()]);
@@ -165,6 +169,7 @@ fn with_v_the_throttling_is_a_part_of_the_story() {
 
 #[test]
 fn who_was_not_held_back_or_ended_well_is_not_told_so() {
+    needs!(Cgroups);
     for place in BOTH {
         // Both processors and more.
         let wide = Cgroup::with_cpu(1_000_000);
@@ -192,6 +197,7 @@ fn who_was_not_held_back_or_ended_well_is_not_told_so() {
 
 #[test]
 fn a_command_that_does_not_stop_is_told_with_what_it_cost_so_far() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(2 * LIMIT);
         let script = format!("trap '' TERM; {0} spin 0 100; exec {0} take 20 15", probe());
@@ -215,6 +221,7 @@ fn a_command_that_does_not_stop_is_told_with_what_it_cost_so_far() {
 
 #[test]
 fn every_end_is_told_with_what_it_cost() {
+    needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let has = |event: &str, sexton: Sexton, words: &[&str]| {
