@@ -52,6 +52,25 @@ $(MACHINES:%=dist-%): dist-%:
 manual: ## Write the man page and the completions for bash, zsh and fish to target/manual
 	MANUAL_DATE="$$(git log -1 --format=%cs)" $(CARGO) run --quiet --example manual -- target/manual
 
+# As everybody's: PREFIX is where the files are at last, DESTDIR a root to put them into. The names of the folders
+# are those that the shells look into.
+PREFIX ?= /usr/local
+SHARE = $(DESTDIR)$(PREFIX)/share
+install: build manual ## Install sexton, its man page and the completions below PREFIX (/usr/local), in DESTDIR
+	install -D -m 755 '$(BINARY)' '$(DESTDIR)$(PREFIX)/bin/sexton'
+	install -D -m 644 target/manual/sexton.1 '$(SHARE)/man/man1/sexton.1'
+	install -D -m 644 target/manual/bash/sexton '$(SHARE)/bash-completion/completions/sexton'
+	install -D -m 644 target/manual/zsh/_sexton '$(SHARE)/zsh/site-functions/_sexton'
+	install -D -m 644 target/manual/fish/sexton.fish '$(SHARE)/fish/vendor_completions.d/sexton.fish'
+	install -D -m 644 -t '$(SHARE)/doc/sexton' README.md LICENSE CHANGELOG.md
+
+release: manual ## Make all that a release has, in dist: files, archives, packages, an image, SBOMs, SHA256SUMS
+	$(MAKE) dist DIST=all
+	packaging/release $(VERSION)
+
+packages: release ## Install, run and remove what `make release` makes, and build images with it (root, Docker)
+	TEST_BINARY='$(BINARY)' $(CARGO) test --no-fail-fast --test image --test packages
+
 # The tests' own command and the demo, which they look for beside themselves (in examples). cargo builds it
 # along with the tests only when no --test says which of them.
 probe:

@@ -14,6 +14,9 @@ const OWN_ENTRY: [&str; 2] = ["x86_64", "aarch64"];
 /// warns of those that it does not know.
 const OPT_OUT: &str = "ALLOW_DYNAMIC_SEXTON";
 
+/// Names the commit where there is no git checkout, as in the build of an image (Dockerfile).
+const COMMIT: &str = "SOURCE_COMMIT";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // Cargo does not see what the release files are linked with.
@@ -51,6 +54,20 @@ fn variable(name: &str) -> String {
 
 /// The first seven digits of the commit: dockerd takes no more from `docker-init --version`.
 fn commit() -> Option<String> {
+    println!("cargo::rerun-if-env-changed={COMMIT}");
+    let commit = Some(variable(COMMIT)).filter(|commit| !commit.is_empty()).or_else(checked_out).or_else(packaged)?;
+    (commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| commit[..7].to_owned())
+}
+
+/// The commit of a package that `cargo package` made.
+fn packaged() -> Option<String> {
+    let info = std::fs::read_to_string(Path::new(&source()).join(".cargo_vcs_info.json")).ok()?;
+    let (_, rest) = info.split_once("\"sha1\": \"")?;
+    Some(rest.split_once('"')?.0.to_owned())
+}
+
+/// The commit of a git checkout.
+fn checked_out() -> Option<String> {
     // A checkout of something else around us says nothing about sexton.
     let top = Path::new(&git(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()?;
     if top != Path::new(&source()).canonicalize().ok()? {
@@ -61,8 +78,7 @@ fn commit() -> Option<String> {
     if Path::new(&log).exists() {
         println!("cargo::rerun-if-changed={log}");
     }
-    let commit = git(&["rev-parse", "HEAD"])?;
-    (commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| commit[..7].to_owned())
+    git(&["rev-parse", "HEAD"])
 }
 
 #[allow(clippy::disallowed_methods)] // those of the tests are meant

@@ -1,0 +1,49 @@
+//! What the tests of packages and images share.
+
+use std::process::{Command, Stdio};
+
+use super::harness::{command, run_name};
+
+/// Types a line into bash, in the repository's folder. How long it takes is its own business: it builds things.
+pub fn try_typed(line: &str) -> Result<String, String> {
+    let mut bash: Command = command("bash");
+    bash.args(["-euo", "pipefail", "-c", line]).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    // What the tests were built with is nothing to what they build.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_") && name != "CARGO_HOME" || name.contains("RUSTFLAGS") {
+            bash.env_remove(name.as_ref());
+        }
+    }
+    let output = bash.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if output.status.success() { Ok(stdout.into_owned()) } else { Err(format!("{line}: {stdout}{stderr}")) }
+}
+
+/// The same, and it has to succeed.
+#[track_caller]
+pub fn typed(line: &str) -> String {
+    try_typed(line).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// An image, gone with it.
+pub struct Image(pub String);
+
+impl Image {
+    /// One of this name.
+    pub fn named(name: &str) -> Image {
+        Image(format!("{}-{name}:{}", run_name(), super::harness::names::random()))
+    }
+
+    /// What `docker build` is to be told besides.
+    pub fn build(self, options: &str) -> Image {
+        typed(&format!("docker build --quiet --label {} --tag {} {options}", run_name(), self.0));
+        self
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _ = try_typed(&format!("docker image rm --force {}", self.0));
+    }
+}

@@ -1,0 +1,245 @@
+//! What `make release` made: each package is installed, run and removed; each archive holds the very file that
+//! SHA256SUMS names.
+
+mod harness;
+mod made;
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use harness::names::Folder;
+use made::{Image, try_typed, typed};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// dist/, with all that a release has.
+fn dist(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(name);
+    assert!(path.exists(), "{} is missing: make release", path.display());
+    path.to_str().unwrap().to_owned()
+}
+
+fn sum(path: &str) -> String {
+    typed(&format!("sha256sum {path} | cut -d ' ' -f 1")).trim().to_owned()
+}
+
+/// The file of this name that a release has for a machine.
+fn raw(machine: &str) -> String {
+    dist(&format!("sexton-linux-{machine}"))
+}
+
+#[test]
+fn the_sums_are_those_of_all_files_and_there_is_no_other_file() {
+    typed("cd dist && sha256sum --check --strict --quiet SHA256SUMS");
+    let listed = typed("cd dist && cut -c 67- SHA256SUMS");
+    assert_eq!(listed, typed("cd dist && ls | grep -v SHA256SUMS"));
+    let mut expected = Vec::new();
+    for (machine, rpm) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
+        expected.extend([
+            format!("sexton-linux-{machine}"),
+            format!("sexton-linux-{machine}.cdx.json"),
+            format!("sexton-{VERSION}-linux-{machine}.tar.gz"),
+            format!("sexton-{VERSION}-1.{rpm}.rpm"),
+            format!("sexton_{VERSION}-1_{machine}.deb"),
+        ]);
+    }
+    expected.push(format!("sexton-{VERSION}-image.tar"));
+    expected.sort();
+    let mut listed: Vec<_> = listed.lines().collect();
+    listed.sort_unstable();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn an_archive_has_the_file_its_man_page_its_completions_and_the_license() {
+    for machine in ["amd64", "arm64"] {
+        let folder = Folder::new();
+        let name = format!("sexton-{VERSION}-linux-{machine}");
+        typed(&format!("tar -C {} -xzf {}", folder.path(""), dist(&format!("{name}.tar.gz"))));
+        let mut files: Vec<_> = typed(&format!("cd {}/{name} && find . -type f", folder.path("")))
+            .lines()
+            .map(|line| line.trim_start_matches("./").to_owned())
+            .collect();
+        files.sort();
+        let completions = ["completions/_sexton", "completions/sexton", "completions/sexton.fish"];
+        let others = ["CHANGELOG.md", "LICENSE", "README.md"];
+        assert_eq!(files, [&others[..], &completions, &["sexton", "sexton.1"]].concat(), "{machine}");
+        assert_eq!(sum(&folder.path(&format!("{name}/sexton"))), sum(&raw(machine)));
+    }
+}
+
+/// The programs of a bare Debian, unpacked once.
+static DEBIAN: LazyLock<PathBuf> = LazyLock::new(|| PathBuf::from(typed("integration/debian").trim()));
+
+/// What is seen of sexton when it is installed. Both kinds of packages have it.
+const LOOK: &str = "sexton --version; readlink -f /usr/bin/docker-init; docker-init --version; \
+    test -s /usr/share/bash-completion/completions/sexton && test -s /usr/share/fish/vendor_completions.d/sexton.fish; \
+    sexton -- sh -c 'exit 7' || echo status $?";
+
+fn seen(output: &str) {
+    let lines: Vec<_> = output.lines().collect();
+    let lines = &lines[lines.len() - 4..];
+    assert!(lines[0].starts_with(&format!("sexton {VERSION} - git.")), "{output}");
+    assert_eq!(lines[1], "/usr/bin/sexton", "{output}");
+    assert!(lines[2].starts_with("tini version ") && lines[2].contains("(sexton "), "{output}");
+    assert_eq!(lines[3], "status 7", "{output}");
+}
+
+#[test]
+fn the_debian_package_is_installed_runs_is_docker_init_and_is_removed_again() {
+    let debian = Image::named("debian");
+    typed(&format!("docker import {} {} >/dev/null", DEBIAN.display(), debian.0));
+    let deb = dist(&format!("sexton_{VERSION}-1_amd64.deb"));
+    let run = |script: &str| {
+        let folder = Folder::new();
+        std::fs::write(folder.path("script"), script).unwrap();
+        typed(&format!(
+            "docker run --rm --network none --volume {deb}:/sexton.deb:ro --volume {}:/script:ro {} sh -eu /script",
+            folder.path("script"),
+            debian.0
+        ))
+    };
+    // Debian's images leave out man pages and most of the documentation.
+    let install = "rm -f /etc/dpkg/dpkg.cfg.d/*; dpkg -i /sexton.deb >/dev/null; test -s /usr/share/man/man1/sexton.1.gz; \
+        test -s /usr/share/doc/sexton/copyright";
+    let remove = "dpkg -P sexton >/dev/null";
+    seen(&run(&format!("{install}\n{LOOK}")));
+    let gone = run(&format!(
+        "find / -xdev -type f -o -type l | sort >/before\n{install}\n{remove}\n\
+         find / -xdev -type f -o -type l | sort >/after\ncomm -13 /before /after"
+    ));
+    // The package manager's own notes stay.
+    let rest: Vec<_> = gone.lines().filter(|path| !path.starts_with("/var/") && *path != "/after").collect();
+    assert_eq!(rest, [""; 0]);
+    // Docker's own package has a link there, and keeps it.
+    let kept = run(&format!(
+        "ln -s tini-static /usr/bin/docker-init\n{install}\nreadlink /usr/bin/docker-init\n{remove}\nreadlink /usr/bin/docker-init"
+    ));
+    assert_eq!(kept, "tini-static\ntini-static\n");
+}
+
+/// Into a root of its own, for there is no distribution of RPM's here: it has /bin/sh and update-alternatives, which
+/// the package's scripts want, and no database that would know of them.
+#[test]
+fn the_rpm_package_is_installed_into_a_root_runs_is_docker_init_and_is_removed_again() {
+    let root = Folder::new();
+    let path = root.path("");
+    typed(&format!("tar -C {path} -xf {}", DEBIAN.display()));
+    let rpm = dist(&format!("sexton-{VERSION}-1.x86_64.rpm"));
+    typed(&format!("rpm --root {path} --install --nodeps --ignoresize {rpm}"));
+    assert!(root.0.join("usr/share/man/man1/sexton.1").exists());
+    assert_eq!(sum(&root.path("usr/bin/sexton")), sum(&raw("amd64")));
+    seen(&typed(&format!("chroot {path} sh -euc '{}'", LOOK.replace('\'', "'\\''"))));
+    assert_eq!(typed(&format!("rpm --root {path} --query sexton")).trim(), format!("sexton-{VERSION}-1.x86_64"));
+    typed(&format!("rpm --root {path} --erase --nodeps sexton"));
+    for gone in ["usr/bin/sexton", "usr/share/man/man1/sexton.1", "usr/bin/docker-init", "etc/alternatives/docker-init"]
+    {
+        assert!(root.0.join(gone).symlink_metadata().is_err(), "{gone} is still there");
+    }
+}
+
+#[test]
+fn each_package_has_the_very_file_of_its_machine() {
+    for (machine, rpm) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
+        let folder = Folder::new();
+        let deb = dist(&format!("sexton_{VERSION}-1_{machine}.deb"));
+        typed(&format!("dpkg-deb --extract {deb} {}", folder.path("deb")));
+        assert_eq!(sum(&folder.path("deb/usr/bin/sexton")), sum(&raw(machine)));
+        assert_eq!(typed(&format!("dpkg-deb --field {deb} Architecture")).trim(), machine);
+        let rpm = dist(&format!("sexton-{VERSION}-1.{rpm}.rpm"));
+        let in_it = typed(&format!("rpm --query --package --queryformat '[%{{FILEDIGESTS}} %{{FILENAMES}}\\n]' {rpm}"));
+        assert!(in_it.contains(&format!("{} /usr/bin/sexton\n", sum(&raw(machine)))), "{in_it}");
+    }
+}
+
+#[test]
+fn the_image_has_the_file_of_each_machine_and_a_build_copies_it_from_there() {
+    let archive = dist(&format!("sexton-{VERSION}-image.tar"));
+    for machine in ["amd64", "arm64"] {
+        let folder = Folder::new();
+        typed(&format!(
+            "skopeo copy --quiet --override-arch {machine} oci-archive:{archive} dir:{}",
+            folder.path("image")
+        ));
+        let image = folder.path("image");
+        typed(&format!(
+            "cd {image} && tar -xzf $(jq -r '.layers[0].digest' manifest.json | cut -d : -f 2) && \
+             jq -e '.architecture == \"{machine}\" and .config.Entrypoint == [\"/sexton\", \"--\"]' \
+             $(jq -r .config.digest manifest.json | cut -d : -f 2)"
+        ));
+        assert_eq!(sum(&format!("{image}/sexton")), sum(&raw(machine)));
+    }
+
+    let sexton = Image::named("released");
+    typed(&format!("skopeo copy --quiet oci-archive:{archive} docker-daemon:{}", sexton.0));
+    let folder = Folder::new();
+    let dockerfile = format!(
+        "FROM scratch\nCOPY busybox /bin/\nCOPY --from={} /sexton /sexton\nENTRYPOINT [\"/sexton\", \"--\"]\n",
+        sexton.0
+    );
+    std::fs::write(folder.path("Dockerfile"), dockerfile).unwrap();
+    std::fs::copy(harness::image::busybox(), folder.path("busybox")).unwrap();
+    let image = Image::named("copied").build(&folder.path(""));
+    let line = "/bin/busybox sh -c 'cat /proc/1/comm; exit 7' || echo status $?";
+    assert_eq!(typed(&format!("docker run --rm --network none {} {line}", image.0)), "sexton\nstatus 7\n");
+}
+
+#[test]
+fn the_sbom_names_the_crates_that_are_in_the_file_and_none_of_the_tests() {
+    for machine in ["amd64", "arm64"] {
+        let sbom = dist(&format!("sexton-linux-{machine}.cdx.json"));
+        let names = typed(&format!("jq -r '.components[].name' {sbom}"));
+        let names: Vec<_> = names.lines().collect();
+        for there in ["clap", "humantime", "libc", "log", "nix"] {
+            assert!(names.contains(&there), "{there} is not in {names:?}");
+        }
+        for not_there in ["proptest", "clap_mangen", "signal-hook"] {
+            assert!(!names.contains(&not_there), "{not_there} is in {names:?}");
+        }
+        let hash = typed(&format!("jq -r '.metadata.component.hashes[0].content' {sbom}"));
+        assert_eq!(hash.trim(), sum(&raw(machine)));
+        let format = typed(&format!("jq -r '.bomFormat + \" \" + .metadata.component.version' {sbom}"));
+        assert_eq!(format.trim(), format!("CycloneDX {VERSION}"));
+    }
+}
+
+/// In a copy of the repository, with the files that are built already.
+#[test]
+fn packed_once_more_elsewhere_it_is_the_same_to_the_byte() {
+    let folder = Folder::new();
+    let copy = folder.path("a-folder-with-another-name");
+    typed(&format!(
+        "git clone --quiet . {copy} && cp Cargo.toml Cargo.lock {copy} && cp -r packaging CHANGELOG.md README.md {copy} && \
+         mkdir -p {copy}/dist {copy}/target/dist && \
+         cp dist/sexton-linux-amd64 dist/sexton-linux-arm64 {copy}/dist && cp -r target/manual {copy}/target && \
+         for target in x86_64 aarch64; do cp --parents target/dist/$target-unknown-linux-musl/release/sexton {copy}; done"
+    ));
+    typed(&format!("cd {copy} && packaging/release"));
+    assert_eq!(typed(&format!("cat {copy}/dist/SHA256SUMS")), typed("cat dist/SHA256SUMS"));
+}
+
+#[test]
+fn make_install_puts_each_file_where_it_is_looked_for() {
+    let folder = Folder::new();
+    typed(&format!("make install DESTDIR={} PREFIX=/usr", folder.path("root")));
+    let installed =
+        typed(&format!("cd {}/root && find . -type f -printf '%m %P\\n' | LC_ALL=C sort -k 2", folder.path("")));
+    let expected = [
+        "755 usr/bin/sexton",
+        "644 usr/share/bash-completion/completions/sexton",
+        "644 usr/share/doc/sexton/CHANGELOG.md",
+        "644 usr/share/doc/sexton/LICENSE",
+        "644 usr/share/doc/sexton/README.md",
+        "644 usr/share/fish/vendor_completions.d/sexton.fish",
+        "644 usr/share/man/man1/sexton.1",
+        "644 usr/share/zsh/site-functions/_sexton",
+    ];
+    assert_eq!(installed.lines().collect::<Vec<_>>(), expected);
+    assert!(typed(&format!("{} --version", folder.path("root/usr/bin/sexton"))).starts_with("sexton "));
+}
+
+#[test]
+fn a_release_of_another_version_than_the_sources_is_refused() {
+    let refused = try_typed("packaging/release 99.0.0").unwrap_err();
+    assert!(refused.contains(&format!("Cargo.toml has version {VERSION}, and not 99.0.0")), "{refused}");
+}
