@@ -114,15 +114,14 @@ prove: build probe ## Explore the state machine further, and send 2,000 storms o
 	EXPLORE_UNITS=10 $(CARGO) test --lib explored -- --nocapture
 	TEST_BINARY='$(BINARY)' STORMS=500 $(CARGO) test --test storm
 
-# Each takes only the tests that can notice: a build for each mutant is time enough. What is already
-# built is copied, and with it the probe.
-MUTANTS := $(CARGO) mutants --copy-target=true
-MUTANTS_SIGNALS := signals storm start inherited exit_status terminal dialects orphans
+SHARD ?= 0/24
+BASE ?= HEAD~1
 
-mutants: probe ## Change the source in every way that cargo-mutants knows; no change may go unnoticed (an hour)
-	$(MUTANTS) -f src/shutdown/mod.rs -C=--lib -- shutdown::
-	$(MUTANTS) -f 'src/cli/*.rs' -C=--lib -- cli::
-	$(MUTANTS) -f src/sys/signals.rs -C=--lib $(MUTANTS_SIGNALS:%=-C=--test=%)
+mutants: ## Change the source in every way that cargo-mutants knows: SHARD=3/24 is one share of it (an hour)
+	CARGO='$(CARGO)' .ci/mutants all $(SHARD)
+
+mutants-diff: ## The same for the lines that differ from BASE (HEAD~1), for 15 minutes at most (MUTANTS_MINUTES)
+	CARGO='$(CARGO)' .ci/mutants diff $(BASE)
 
 FUZZ_TARGETS := command_line durations signal_names executables kernel_files check
 FUZZ_SECONDS ?= 600

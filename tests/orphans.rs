@@ -259,6 +259,81 @@ fn a_process_whose_first_thread_has_ended_is_named_when_it_is_killed() {
     }
 }
 
+#[test]
+fn a_stopped_orphan_is_continued_so_that_it_can_act_on_the_stop_signal() {
+    for place in BOTH {
+        // A child of sexton's, and a child of one.
+        let script = "setsid SERVER & setsid sh -c 'SERVER; true' & read x; exit 7";
+        let mut run = start(place, &STOP, "sh", script);
+        for _ in 0..2 {
+            run.wait_for_line("ready");
+        }
+        let servers: Vec<i32> =
+            harness::descendants(run.pid).into_iter().filter(|pid| name_of(*pid).as_deref() == Some("probe")).collect();
+        assert_eq!(servers.len(), 2, "{place:?}");
+        for server in servers {
+            harness::kill(server, libc::SIGSTOP);
+            let is_stopped = || harness::proc_status(server, "State").is_some_and(|state| state.starts_with('T'));
+            wait_until("it is stopped", is_stopped);
+        }
+        drop(run.stdin.take());
+        for _ in 0..2 {
+            assert_eq!(run.wait_for_line("clean"), "clean 1", "{place:?}");
+        }
+        assert_eq!(run.status(), Status::Exited(7), "{place:?}");
+    }
+}
+
+fn name_of(pid: i32) -> Option<String> {
+    harness::proc_status(pid, "Name")
+}
+
+/// Two orphans are killed one after the other, and the second one would do something when the first one is dead:
+/// by then it is stopped. (As PID 1 the kernel kills all in one step.)
+#[test]
+fn nobody_who_is_to_be_killed_sees_another_one_die_before() {
+    // No signal is forwarded, so the first kill(2) of sexton's is the one that is to end them.
+    let options = ["--orphans", "wait", "--grace-period", "300ms", "--rewrite", "TERM:0"];
+    let script = "{ setsid sh -c 'echo first >&2; exec sleep 1000' | setsid sh -c 'echo second; read x; echo escaped'; } & \
+                  read x; exit 7";
+    let mut run = Sexton::new(Place::Ordinary)
+        .setup(["beside-init", "hold=1:exit:500:0:sexton kill"])
+        .options(options)
+        .shell(script);
+    run.wait_for_line("second");
+    let command = run.command_pid();
+    drop(run.stdin.take());
+    wait_until("the command is gone", || !harness::children(run.pid).contains(&command));
+    wait_until("sexton waits", || harness::is_waiting(run.pid));
+    run.send(15);
+    let (status, stdout, stderr) = run.try_finish(Duration::from_secs(20)).expect("it does not end");
+    assert_eq!((status, stdout.as_str()), (Status::Exited(7), ""), "{stderr}");
+    assert_eq!(run.traced, ["hold"], "{stderr}");
+    assert!(stderr.contains("killed with SIGKILL"), "{stderr}");
+}
+
+/// As `unshare --pid --fork` without --mount-proc has it: the numbers there are those of others.
+#[test]
+fn a_proc_of_another_namespace_is_not_believed() {
+    let sexton = format!("{} --orphans stop --grace-period 20s -- sh -c", sexton_binary().display());
+    let command = format!("{} server 200 & read x; exit 7", probe_binary().display());
+    let unshare = ["--map-current-user", "--pid", "--fork", "--kill-child", "sh", "-c"];
+    let cases = [
+        (format!("exec {sexton} \"$0\""), "sent SIGTERM to every process"),
+        (format!("{sexton} \"$0\"; exit $?"), "sent SIGTERM to the process group of sh (pid 3) alone"),
+    ];
+    for (script, told) in cases {
+        let options = [&unshare[..], &[&script, &command]].concat();
+        let mut run = Sexton::new(Place::Ordinary).binary("/usr/bin/unshare").options(options).bare();
+        run.wait_for_line("ready");
+        drop(run.stdin.take());
+        assert_eq!(run.wait_for_line("clean"), "clean 1", "{script}");
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(7), "{script}: {stderr}");
+        assert!(stderr.contains("there is no usable /proc") && stderr.contains(told), "{script}: {stderr}");
+    }
+}
+
 /// A script whose own child becomes sexton by exec, with a child that stays in the script's session and process
 /// group: those are not sexton's. As `setup` has it they have numbers, or are shown as 0, or as PID 1's.
 #[track_caller]
