@@ -39,6 +39,7 @@ fn lines_that_found_no_room_are_counted_and_the_count_is_told() {
         let first = text.trim_start_matches('.').lines().next().unwrap();
         assert_eq!(first, "sexton: 3 lines dropped, which stderr did not take", "{place:?}: {text}");
         assert!(text.contains("sexton: received SIGTERM"), "{text}");
+        assert_eq!(text.matches("dropped").count(), 1, "they are told once: {text}");
     }
 }
 

@@ -244,6 +244,26 @@ fn in_the_background_the_command_leaves_the_terminal_to_the_shell_and_can_be_bro
 }
 
 #[test]
+fn a_job_that_ends_in_the_background_leaves_the_terminal_to_the_shell() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys("$SEXTON sleep 600 &\n");
+        terminal.wait_for("prompt> ");
+        wait_until("the command runs", || !harness::children(harness::children(run.pid)[0]).is_empty());
+        let sexton = harness::children(run.pid)[0];
+        harness::kill(harness::children(sexton)[0], libc::SIGTERM);
+        let is_gone = || harness::proc_status(sexton, "State").is_none_or(|state| state.starts_with('Z'));
+        wait_until("sexton is gone", is_gone);
+        assert_eq!(terminal.foreground(), run.pid, "{shell:?}");
+        terminal.type_keys("echo still-$((40+2))\n");
+        terminal.wait_for("still-42");
+        terminal.wait_for("prompt> ");
+        leave(&mut terminal, &mut run, shell);
+    }
+}
+
+#[test]
 fn a_script_that_ran_sexton_has_the_terminal_again_afterwards() {
     for shell in SHELLS {
         let mut terminal = Terminal::open();

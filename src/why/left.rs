@@ -398,6 +398,31 @@ mod tests {
     }
 
     #[test]
+    fn who_came_from_outside_is_told_with_what_becomes_of_them() {
+        let sh = Strangers { command: COMMAND, found: found(&["sh"]), fate: Fate::IsKilled };
+        let from = "started from outside the container, as docker exec does";
+        for (told, sentence) in [
+            (sh, format!("sh (pid 18), which was {from}: the kernel kills it now")),
+            (
+                Strangers { found: found(&["sh", "top"]), ..sh },
+                format!("sh (pid 18) and top (pid 19), which were {from}: the kernel kills them now"),
+            ),
+            (
+                Strangers { fate: Fate::EndsWithMachine, ..sh },
+                format!("sh (pid 18), which was {from}: the machine ends"),
+            ),
+            (
+                Strangers { found: Found { is_blind: true, ..found(&[]) }, ..sh },
+                format!(
+                    "a process that cannot be named without a usable /proc, which was {from}: the kernel kills it now"
+                ),
+            ),
+        ] {
+            assert_eq!(told.to_string(), format!("npm (pid 7) is gone, and sexton does not wait for {sentence}"));
+        }
+    }
+
+    #[test]
     fn four_are_named_and_the_others_counted() {
         let shown = |found: Found, last| Named { found: &found, last }.to_string();
         let five = found(&["a", "b", "c", "d", "e"]);
