@@ -4,7 +4,7 @@ mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
@@ -288,17 +288,50 @@ fn name_of(pid: i32) -> Option<String> {
     harness::proc_status(pid, "Name")
 }
 
+/// No signal is forwarded, so the first kill(2) of sexton's is the one that is to end them.
+const KILL_ALONE: [&str; 6] = ["--orphans", "wait", "--grace-period", "300ms", "--rewrite", "TERM:0"];
+
+/// As PID 1 the one kill(2) for all does nothing; elsewhere SIGSTOP reaches both, and SIGKILL the first one alone.
+#[test]
+fn what_escaped_the_kill_is_killed_when_another_one_is_dead() {
+    for (place, setup) in
+        [(Place::Init, &["fault=1:3:sexton kill"][..]), (Place::Ordinary, &["beside-init", "fault=4:3:sexton kill"])]
+    {
+        let script =
+            format!("setsid {0} record 10 0 & setsid {0} ignore 15 10 & read x; exit 7", probe_binary().display());
+        let mut run = Sexton::new(place).setup(setup.iter().copied()).options(KILL_ALONE).shell(&script);
+        for _ in 0..2 {
+            run.wait_for_line("ready");
+        }
+        let command = run.command_pid();
+        drop(run.stdin.take());
+        wait_until("the command is gone", || !harness::children(run.pid).contains(&command));
+        wait_until("sexton waits", || harness::is_waiting(run.pid));
+        run.send(15);
+        let mut log = BufReader::new(run.stderr.take().unwrap());
+        let mut stderr = String::new();
+        log.read_line(&mut stderr).unwrap();
+        assert!(stderr.contains("killed with SIGKILL, 2 processes left (probe, probe)"), "{place:?}: {stderr}");
+        if place == Place::Init {
+            // The first one ends by itself.
+            run.send(libc::SIGUSR1);
+        }
+        log.read_to_string(&mut stderr).unwrap();
+        assert_eq!(run.status(), Status::Exited(7), "{place:?}: {stderr}");
+        assert_eq!(run.traced, ["fault"], "{place:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{place:?}: it was left behind: {stderr}");
+    }
+}
+
 /// Two orphans are killed one after the other, and the second one would do something when the first one is dead:
 /// by then it is stopped. (As PID 1 the kernel kills all in one step.)
 #[test]
 fn nobody_who_is_to_be_killed_sees_another_one_die_before() {
-    // No signal is forwarded, so the first kill(2) of sexton's is the one that is to end them.
-    let options = ["--orphans", "wait", "--grace-period", "300ms", "--rewrite", "TERM:0"];
     let script = "{ setsid sh -c 'echo first >&2; exec sleep 1000' | setsid sh -c 'echo second; read x; echo escaped'; } & \
                   read x; exit 7";
     let mut run = Sexton::new(Place::Ordinary)
         .setup(["beside-init", "hold=1:exit:500:0:sexton kill"])
-        .options(options)
+        .options(KILL_ALONE)
         .shell(script);
     run.wait_for_line("second");
     let command = run.command_pid();

@@ -100,6 +100,33 @@ fn a_command_that_is_told_late_has_time_to_stop() {
     }
 }
 
+/// sexton itself was stopped at the deadline, and wakes up to a signal that the kernel hands over before its word
+/// of the command's death.
+#[test]
+fn a_command_that_ended_in_time_is_not_told_as_one_that_did_not_stop() {
+    for place in BOTH {
+        let mut run = Sexton::new(place).options(["--grace-period", "3s"]).probe(["record", "10", "7"]);
+        run.line();
+        let command = run.command_pid();
+        let is_in =
+            |pid, states: &str| harness::proc_status(pid, "State").is_some_and(|state| states.contains(&state[..1]));
+        let sent = now();
+        run.send(15);
+        assert_eq!(run.recorded().signal, 15);
+        wait_until("sexton waits", || harness::is_waiting(run.pid));
+        run.send(libc::SIGSTOP);
+        wait_until("sexton is stopped", || is_in(run.pid, "T"));
+        harness::kill(command, libc::SIGUSR1);
+        wait_until("the command is dead", || is_in(command, "Z"));
+        assert!(now() - sent < Duration::from_secs(3), "{place:?}: too slow a machine for this test");
+        wait_until("the deadline has passed", || now() - sent > Duration::from_secs(3));
+        run.send(libc::SIGHUP);
+        run.send(libc::SIGCONT);
+        let (status, _, stderr) = run.finish();
+        assert_eq!((status, stderr.as_str()), (Status::Exited(7), ""), "{place:?}");
+    }
+}
+
 #[test]
 fn other_signals_are_forwarded_at_once_during_the_sleep() {
     for place in BOTH {
