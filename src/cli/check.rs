@@ -18,23 +18,23 @@ const DRAIN_FILE: &str = "SEXTON_DRAIN_FILE";
 pub(super) const CHECK_TIMEOUT: &str = "SEXTON_CHECK_TIMEOUT";
 
 pub(super) const HELP: &str = "\
-Checks the health of this container: 0 while no shutdown has begun and every target answers, else 1.
-What was seen is one line on stdout.
+Checks the health of this container: exits with 0 if no shutdown has begun and every target answers,
+otherwise with 1. It prints what it saw as one line on stdout.
 
 Usage: sexton --check [OPTIONS] [TARGET...]
 
 Targets:
-  tcp:PORT, tcp:ADDRESS:PORT     somebody accepts a connection
+  tcp:PORT, tcp:ADDRESS:PORT     a server accepts a connection
   http://ADDRESS[:PORT]/PATH     GET is answered with a status from 200 to 399
-  unix:PATH                      somebody accepts a connection
+  unix:PATH                      a server accepts a connection
 
 Options:
-      --check-timeout DURATION   How long all of it may take; default 2s [env: SEXTON_CHECK_TIMEOUT]
+      --check-timeout DURATION   Limit the whole check; default 2s [env: SEXTON_CHECK_TIMEOUT]
       --live                     Leave out the shutdown, for liveness probes: look at the targets alone
-      --drain-file PATH          Look at this file too, where sexton is not PID 1 [env: SEXTON_DRAIN_FILE]
+      --drain-file PATH          Look at this file too, if sexton is not PID 1 [env: SEXTON_DRAIN_FILE]
   -h, --help                     Print this help
 
-Addresses only, no names; no TLS. In a Dockerfile:
+It takes addresses and no names, and speaks no TLS. In a Dockerfile:
   HEALTHCHECK --interval=1s --retries=1 CMD [\"/sexton\", \"--check\", \"http://127.0.0.1:8080/health\"]";
 
 /// Understands what stands behind `--check`.

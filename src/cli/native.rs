@@ -259,8 +259,8 @@ pub(super) fn command_line(dialect: &Dialect) -> Command {
                 .help("Speak native, tini, dumb-init or catatonit (only as the first argument)")
                 .long_help(
                     "Speak native, tini, dumb-init or catatonit (only as the first argument)\n\n\
-                     A sexton that is called by a peer's name, or by docker-init or podman-init,\n\
-                     speaks so without being told.",
+                     If you call sexton tini, dumb-init, catatonit, docker-init or podman-init, it\n\
+                     speaks that dialect without the option.",
                 ),
         )
 }

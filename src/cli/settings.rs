@@ -101,9 +101,9 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Value,
         heading: SHUTDOWN,
         help: "Wait before forwarding the stop signal",
-        more: "As a Kubernetes preStop hook that sleeps: load balancers get the time to stop\n\
-               sending requests before the command stops taking them. A second stop signal\n\
-               ends the sleep. It must be shorter than the grace period.",
+        more: "Like a Kubernetes preStop hook that sleeps, it gives load balancers the time to\n\
+               stop sending requests before the command stops taking them. A second stop\n\
+               signal ends the sleep. It must be shorter than the grace period.",
         apply: |config, values| {
             config.pre_stop_sleep = one(values, duration)?;
             Ok(())
@@ -117,8 +117,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Value,
         heading: SHUTDOWN,
         help: "Send the command SIGNAL when the shutdown begins, before the pre-stop sleep",
-        more: "For a server that goes quiet at a signal: its readiness turns false, or it takes no new\n\
-               jobs. It needs --pre-stop-sleep, and must not be what is forwarded at its end.",
+        more: "Use it for a server that at this signal says it is not ready, or takes no new jobs. It\n\
+               needs --pre-stop-sleep, and must not be the signal that is forwarded afterwards.",
         apply: |config, values| {
             config.pre_stop_signal = Some(one(values, catchable)?);
             Ok(())
@@ -131,8 +131,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "PATH",
         kind: Kind::Value,
         heading: SHUTDOWN,
-        help: "Make this file when the shutdown begins; it is removed at the start",
-        more: "For a server, a proxy or a probe that looks whether it is there.",
+        help: "Make this file when the shutdown begins, and remove it at the start",
+        more: "Use it for a server, a proxy or a probe that looks whether the file exists.",
         apply: |config, values| {
             config.drain_file = Some(one(values, absolute_path)?);
             Ok(())
@@ -145,9 +145,9 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "DURATION:SIGNAL",
         kind: Kind::List,
         heading: SHUTDOWN,
-        help: "Send SIGNAL so long after the stop signal was forwarded (repeatable, ascending)",
-        more: "For PostgreSQL 10s:INT and 20s:QUIT; for a thread dump of a JVM or of Go, 8s:QUIT. Each\n\
-               comes before the grace period is over, if there is one.",
+        help: "Send SIGNAL this long after the stop signal was forwarded (repeatable, ascending)",
+        more: "For PostgreSQL give 10s:INT and 20s:QUIT; for a thread dump of a JVM or of Go, 8s:QUIT.\n\
+               Each has to come before the grace period is over, if there is one.",
         apply: |config, values| {
             config.escalation = Escalation::default();
             for value in values {
@@ -172,7 +172,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         heading: SHUTDOWN,
         help: "What starts the shutdown (default: SIGTERM)",
         more: "Give it once for each signal.\n\
-               Name here what your engine sends, as with STOPSIGNAL in a Dockerfile.",
+               Name the signal that your engine sends, as STOPSIGNAL does in a Dockerfile.",
         apply: |config, values| {
             config.stop_signals = SignalSet::EMPTY;
             for value in values {
@@ -244,9 +244,10 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Value,
         heading: SIGNALS,
         help: "Act as on SIGNAL when the parent dies",
-        more: "A parent that was dead before counts too where that is certain; the end of a mere thread\n\
-               of the parent does not. A parent outside the PID namespace, as PID 1's, cannot be\n\
-               looked at: there the kernel itself sends SIGNAL, at the end of such a thread too.",
+        more: "If the parent was certainly dead before sexton started, that counts too. The end of\n\
+               one of the parent's threads does not. sexton as PID 1 cannot see its parent, which is\n\
+               outside the PID namespace. There the kernel itself sends SIGNAL, also when a thread\n\
+               of the parent ends.",
         apply: |config, values| {
             config.parent_death_signal = Some(one(values, signal)?);
             Ok(())
@@ -260,9 +261,9 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Switch,
         heading: PROCESSES,
         help: "Have the kernel kill the command if sexton itself is killed",
-        more: "As PID 1 it does so anyway, with all that is in the container. Elsewhere it is the\n\
-               command alone, not what it has started; and a command that changes its user\n\
-               undoes it.",
+        more: "If sexton is PID 1, the kernel kills everything in the container anyway. Otherwise it\n\
+               kills the command alone, and not what the command has started. A command that\n\
+               changes its user undoes it.",
         apply: |config, values| {
             config.die_with_sexton = one(values, switch)?;
             Ok(())
@@ -289,7 +290,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "",
         kind: Kind::Switch,
         heading: PROCESSES,
-        help: "One warning for each orphan reaped",
+        help: "Warn of each orphan that is reaped",
         more: "",
         apply: |config, values| {
             config.warn_on_reap = one(values, switch)?;
@@ -304,8 +305,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::List,
         heading: PROCESSES,
         help: "Exit 0 when the command exits with CODE (repeatable)",
-        more: "128 + N stands for an end by signal N: with 143, a Java server that SIGTERM\n\
-               ended has ended well.",
+        more: "128 + N stands for an end by signal N. With 143, it is a good end when SIGTERM\n\
+               ends a Java server.",
         apply: |config, values| {
             for value in values {
                 let code = value.parse::<u8>();
@@ -322,7 +323,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Switch,
         heading: PROCESSES,
         help: "Die by the signal that killed the command (not as PID 1)",
-        more: "So that a parent that looks for it sees the signal itself and not 128 + N.",
+        more: "The parent then sees the signal itself and not the status 128 + N.",
         apply: |config, values| {
             config.reraise = one(values, switch)?;
             Ok(())
@@ -336,8 +337,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Switch,
         heading: PROCESSES,
         help: "Run no command: reap orphans until SIGINT or SIGTERM, then exit 0",
-        more: "For the container that holds the namespaces of a pod. With --orphans wait it stays until\n\
-               nobody else is in its PID namespace, so that the pod's containers end in their own time.",
+        more: "Use it for the container that holds the namespaces of a pod. With --orphans wait it stays\n\
+               until its PID namespace is empty, so that the pod's containers can take their time.",
         apply: |config, values| {
             config.pause = one(values, switch)?;
             Ok(())
@@ -351,8 +352,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Switch,
         heading: PROCESSES,
         help: "Exit 0 when the stop signal ended the command",
-        more: "Also when it exits with 128 + N for it, as Java does. Never after SIGKILL, and never\n\
-               when the command failed in another way.",
+        more: "That includes a command that exits with 128 + N itself, as Java does. It never\n\
+               applies after SIGKILL, or if the command failed in another way.",
         apply: |config, values| {
             config.ok_after_stop = one(values, switch)?;
             Ok(())
@@ -366,7 +367,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Value,
         heading: LOG,
         help: "text (default), or json: one object a line",
-        more: "docs/logging.md has the keys.",
+        more: "docs/logging.md lists the keys.",
         apply: |config, values| {
             config.log_format = one(values, log_format)?;
             Ok(())
@@ -380,8 +381,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Optional(TERMINATION_LOG),
         heading: LOG,
         help: "Write an abnormal end there as well; default /dev/termination-log",
-        more: "Kubernetes shows it (kubectl describe pod). It is added to what the command wrote,\n\
-               4096 bytes in all.",
+        more: "Kubernetes shows it (kubectl describe pod). sexton adds it to what the command wrote\n\
+               there, up to 4096 bytes in all.",
         apply: |config, values| {
             config.termination_log = Some(one(values, absolute_path)?);
             Ok(())
