@@ -65,10 +65,12 @@ install: build manual ## Install sexton, its man page and the completions below 
 	install -D -m 644 -t '$(SHARE)/doc/sexton' README.md LICENSE CHANGELOG.md
 
 release: manual ## Make all that a release has, in dist: files, archives, packages, an image, SBOMs, SHA256SUMS
+	@integration/need release dist-amd64 dist-arm64
 	$(MAKE) dist DIST=all
 	packaging/release $(VERSION)
 
 packages: release ## Install, run and remove what `make release` makes, and build images with it (root, Docker)
+	@integration/need packages
 	TEST_BINARY='$(BINARY)' $(CARGO) test --no-fail-fast --test image --test packages
 
 # The tests' own command and the demo, which they look for beside themselves (in examples). cargo builds it

@@ -5,12 +5,15 @@ mod harness;
 mod made;
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use harness::names::Folder;
 use made::{Image, try_typed, typed};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// target/manual is written by one test and read by another.
+static MANUAL: Mutex<()> = Mutex::new(());
 
 /// dist/, with all that a release has.
 fn dist(name: &str) -> String {
@@ -206,6 +209,7 @@ fn the_sbom_names_the_crates_that_are_in_the_file_and_none_of_the_tests() {
 /// In a copy of the repository, with the files that are built already.
 #[test]
 fn packed_once_more_elsewhere_it_is_the_same_to_the_byte() {
+    let _alone = MANUAL.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Folder::new();
     let copy = folder.path("a-folder-with-another-name");
     typed(&format!(
@@ -220,6 +224,7 @@ fn packed_once_more_elsewhere_it_is_the_same_to_the_byte() {
 
 #[test]
 fn make_install_puts_each_file_where_it_is_looked_for() {
+    let _alone = MANUAL.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Folder::new();
     typed(&format!("make install DESTDIR={} PREFIX=/usr", folder.path("root")));
     let installed =
@@ -236,6 +241,73 @@ fn make_install_puts_each_file_where_it_is_looked_for() {
     ];
     assert_eq!(installed.lines().collect::<Vec<_>>(), expected);
     assert!(typed(&format!("{} --version", folder.path("root/usr/bin/sexton"))).starts_with("sexton "));
+}
+
+/// A copy of what is committed, with a tag of this message and the built files.
+fn tagged(message: &str) -> Folder {
+    let folder = Folder::new();
+    let copy = folder.path("copy");
+    std::fs::write(folder.path("message"), message).unwrap();
+    typed(&format!(
+        "git clone --quiet . {copy} && cp -r dist packaging {copy} && cd {copy} && \
+         git -c user.name=test -c user.email=test@test tag --file {} v{VERSION}",
+        folder.path("message")
+    ));
+    folder
+}
+
+#[test]
+fn what_was_built_is_compared_with_the_sums_in_the_tags_message() {
+    let sums = typed("cat dist/SHA256SUMS");
+    let compare = |folder: &Folder, tag: &str| {
+        try_typed(&format!("cd {}/copy && packaging/compare-with-tag {tag}", folder.path("")))
+    };
+    let tag = format!("v{VERSION}");
+    let promised = tagged(&format!("sexton {VERSION}\n\n{sums}"));
+    assert_eq!(
+        compare(&promised, &tag).unwrap(),
+        format!("all {} files are those that {tag} promises\n", sums.lines().count())
+    );
+    assert!(compare(&promised, "v99").unwrap_err().contains("v99 is no tag with a message"));
+    // Its first digit is another one.
+    let first = if sums.starts_with('0') { "1" } else { "0" };
+    let others = tagged(&format!("sexton {VERSION}\n\n{first}{}", &sums[1..]));
+    assert!(compare(&others, &tag).unwrap_err().contains("promises other files"));
+    let fewer = tagged(&format!("sexton {VERSION}\n\n{}", sums.lines().next().unwrap()));
+    assert!(compare(&fewer, &tag).unwrap_err().contains("promises other files"));
+    let none = tagged("sexton");
+    assert!(compare(&none, &tag).unwrap_err().contains("has no sums"));
+}
+
+#[test]
+fn what_is_published_is_what_was_built() {
+    let said = typed(&format!("DRY_RUN=1 packaging/publish release v{VERSION}"));
+    assert!(said.contains("+ gh release create") && said.contains("--draft"), "{said}");
+    for file in typed("cut -c 67- dist/SHA256SUMS").lines().chain(["SHA256SUMS"]) {
+        assert!(said.contains(&format!(" dist/{file}")), "{file}: {said}");
+    }
+    let said = typed("DRY_RUN=1 packaging/publish image registry.test/sexton");
+    let archive = format!("oci-archive:dist/sexton-{VERSION}-image.tar");
+    assert_eq!(said, format!("+ skopeo copy --all {archive} docker://registry.test/sexton:{VERSION}\n"));
+}
+
+/// They cannot be run here. So each step is one line, and what that line starts is a script that can be.
+#[test]
+fn the_workflows_are_valid_and_each_step_is_a_line_that_starts_a_script_of_the_repository() {
+    typed("integration/workflows");
+    let mut scripts = 0;
+    for workflow in ["ci", "release"] {
+        let text = typed(&format!("cat .github/workflows/{workflow}.yml"));
+        for line in text.lines().filter_map(|line| line.trim_start().split_once("run: ")) {
+            let word = line.1.split(' ').next().unwrap();
+            assert!(!line.1.starts_with(['|', '>']), "{workflow}: a step of more than one line");
+            if word.contains('/') {
+                typed(&format!("test -x {word}"));
+                scripts += 1;
+            }
+        }
+    }
+    assert!(scripts >= 8, "{scripts} scripts");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::Output;
 use harness::{Folder, command, needs};
 
 const SOURCE: &str = env!("CARGO_MANIFEST_DIR");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Types a line in a shell, in this folder, as somebody who has never built sexton. With --locked cargo
 /// takes the crates that it has. Without optimisation: most of the time goes into compiling, and it
@@ -107,6 +108,29 @@ fn cargo_install_from_a_repository_is_refused_unless_it_is_meant_to_be_dynamic()
     }
     succeeded(&typed("ALLOW_DYNAMIC_SEXTON=1"));
     assert!(is_dynamic(&folder.0.join("bin/sexton")));
+}
+
+/// What `cargo package` makes is all that a build needs, without git.
+#[test]
+fn the_package_of_the_crate_builds_alone_is_static_and_knows_its_commit() {
+    let folder = Folder::new();
+    let source = Path::new(SOURCE);
+    succeeded(&typed(source, "cargo package --locked --allow-dirty --no-verify --quiet"));
+    let unpack = format!("tar -C {} -xzf {}/package/sexton-{VERSION}.crate", folder.path(""), target().display());
+    succeeded(&typed(source, &unpack));
+    let crate_ = folder.0.join(format!("sexton-{VERSION}"));
+    for left_out in ["tests", "integration", "docs", "benches", "fuzz", "Makefile"] {
+        assert!(!crate_.join(left_out).exists(), "{left_out} is in the package");
+    }
+    // Not where the other tests build theirs.
+    let target = target().join("crate");
+    succeeded(&typed(&crate_, &format!("CARGO_TARGET_DIR={} cargo build --locked --bin sexton", target.display())));
+    assert!(!is_dynamic(&target.join("debug/sexton")));
+    let commit = typed(source, "git rev-parse HEAD");
+    let commit = String::from_utf8_lossy(&commit.stdout);
+    let version = command(target.join("debug/sexton")).arg("--version").output().unwrap();
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    assert_eq!(version.trim_end(), format!("sexton {VERSION} - git.{}", &commit[..7]));
 }
 
 /// An entry that is not there is one of the linker's choice: the file would crash at its first instruction.
