@@ -96,6 +96,22 @@ fn as_a_subreaper_no_request_is_lost() {
     shows_that_sexton_loses_nothing("subreaper", "as ordinary processes, and sexton is a subreaper");
 }
 
+#[test]
+fn without_an_engine_and_without_a_namespace_it_says_why_and_goes_on() {
+    needs!(Root);
+    let folder = Folder::new();
+    let mut setpriv = command("setpriv");
+    setpriv.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(probe_binary().with_file_name("demo"));
+    setpriv.args(["--svg", &folder.path("demo.svg")]).env("TEST_BINARY", sexton_binary());
+    let output = setpriv.env("DOCKER_HOST", "unix:///nonexistent").stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(output.status.success(), "{text}");
+    assert!(text.starts_with("No Docker container: "), "{text}");
+    let why = "No PID namespace: the server does not start (demo: unshare: Operation not permitted). \
+               The servers run as ordinary processes, and sexton is a subreaper.";
+    assert!(text.contains(why), "{text}");
+}
+
 /// The whole difference is the pre-stop sleep.
 #[test]
 fn without_the_pre_stop_sleep_requests_are_lost_and_the_demo_says_so() {
