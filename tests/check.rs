@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 
-use harness::{Folder, Place, Running, Sexton, command, sexton_binary, wait_until};
+use harness::{Folder, Place, Running, Sexton, command, enter, sexton_binary, wait_until};
 
 fn check(args: &[&str]) -> (i32, String, String) {
     said(command(sexton_binary()).arg("--check").args(args).env_clear().output().unwrap())
@@ -26,11 +26,8 @@ fn said(output: Output) -> (i32, String, String) {
 
 /// Beside this PID 1, as `docker exec` would run it.
 fn check_beside(run: &Running, args: &[&str]) -> (i32, String, String) {
-    let target = run.pid.to_string();
-    let enter = ["--target", &target, "--pid", "--mount", "--wd=/"];
-    let sexton = sexton_binary();
-    let mut check = command("nsenter");
-    check.args(enter).arg(sexton).arg("--check").args(args).env_remove("SEXTON_DRAIN_FILE");
+    let mut check = enter(run, sexton_binary());
+    check.arg("--check").args(args).env_remove("SEXTON_DRAIN_FILE");
     said(check.output().unwrap())
 }
 
@@ -61,12 +58,8 @@ fn beside_pid_1_it_tells_whether_a_shutdown_has_begun() {
         let mut run =
             Sexton::new(Place::Init).binary(&binary).env("SEXTON_PRE_STOP_SLEEP", "1h").probe(["record", "10", "7"]);
         run.line();
-        let beside = |run: &Running, args: &[&str]| {
-            let target = run.pid.to_string();
-            let mut check = command("nsenter");
-            check.args(["--target", &target, "--pid", "--mount", "--wd=/", &linked, "--check"]).args(args);
-            said(check.output().unwrap())
-        };
+        let beside =
+            |run: &Running, args: &[&str]| said(enter(run, &linked).arg("--check").args(args).output().unwrap());
         assert_eq!(beside(&run, &[]), (0, "running: no shutdown has begun\n".into(), String::new()), "{name}");
         run.send(15);
         wait_until("the drain", || {

@@ -248,7 +248,14 @@ fn each_system_call_may_fail_and_nothing_comes_of_it_but_what_the_table_says() {
     let mut wrong: Vec<String> = Vec::new();
     for (name, outcomes) in &seen.outcomes {
         let (call, _) = row(name, outcomes);
-        let cells = known.get(&call).cloned().unwrap_or_default();
+        let cells = match known.get(&call) {
+            // The table is of release builds.
+            None if errnos::is_debug_build() && call.contains("`fcntl`") => {
+                assert!(outcomes.keys().all(|outcome| *outcome == Outcome::Same), "{call}");
+                continue;
+            }
+            cells => cells.cloned().unwrap_or_default(),
+        };
         for (outcome, errno) in outcomes.iter().flat_map(|(outcome, errnos)| errnos.iter().map(move |e| (outcome, e))) {
             let cell = &cells[OUTCOMES.iter().position(|known| known == outcome).unwrap()];
             if cell != "all" && !cell.split(' ').any(|known| known == errno) {

@@ -5,7 +5,7 @@ mod harness;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use harness::{BOTH, Place, Running, Sexton, Status, Terminal, now, probe_binary, sexton_binary, wait_until};
+use harness::{BOTH, Place, Running, Sexton, Status, Terminal, needs, now, probe_binary, sexton_binary, wait_until};
 
 /// sexton as the leader of a session with a terminal, as `docker run -it` starts it.
 fn on_terminal(place: Place, terminal: &Terminal, command: &[&str]) -> Running {
@@ -99,6 +99,7 @@ fn as_pid_1_control_z_does_not_hang_the_container() {
 /// It would stop what is to become the command, and sexton with it, which waits for its exec.
 #[test]
 fn control_z_before_the_command_is_executed_hangs_nothing() {
+    needs!(STRACE);
     let mut terminal = Terminal::open();
     // This is the call by which the child gets the signals that came: a second after the terminal.
     let mut run = Sexton::new(Place::Ordinary)

