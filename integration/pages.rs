@@ -29,7 +29,7 @@ const BASES: [&str; 3] = ["debian:12-slim", "alpine:3", "nginx:1.27"];
 const BASE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
                     RUN [\"/bin/mkdir\", \"-p\", \"/var/log\", \"/tmp\", \"/sbin\", \"/usr/local/bin\"]\n";
 
-/// What pages take for granted that do not build it themselves.
+/// Stands for the repository's own Dockerfile, which takes an image with a compiler. `integration/image.rs` builds that.
 const SEXTON: &str = "FROM scratch\nCOPY sexton /sexton\n";
 
 struct Session {
