@@ -130,8 +130,17 @@ impl FromStr for Signal {
         if text.bytes().all(|b| b.is_ascii_digit()) {
             return text.parse().ok().and_then(Signal::new).ok_or(UnknownSignal);
         }
-        let upper = text.to_ascii_uppercase();
-        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        // As nix has it: SIG and the name in capital letters.
+        let name = text.split_at_checked(3).filter(|(start, _)| start.eq_ignore_ascii_case("SIG"));
+        let name = name.map_or(text, |(_, name)| name);
+        let mut room = *b"SIG.............";
+        let whole = room.get_mut(..3 + name.len()).ok_or(UnknownSignal)?;
+        if let Some(place) = whole.get_mut(3..) {
+            place.copy_from_slice(name.as_bytes());
+        }
+        whole.make_ascii_uppercase();
+        let whole = std::str::from_utf8(whole).map_err(|_| UnknownSignal)?;
+        let name = whole.get(3..).unwrap_or_default();
         if let Some(offset) = name.strip_prefix("RTMIN") {
             return real_time(i32::from(RTMIN), offset, '+');
         }
@@ -143,9 +152,7 @@ impl FromStr for Signal {
             "CLD" => Ok(Signal::CHLD),
             "IOT" => Ok(Signal(libc::SIGABRT as u8)),
             "POLL" => Ok(Signal(libc::SIGIO as u8)),
-            name => nix::sys::signal::Signal::from_str(&format!("SIG{name}"))
-                .map(|known| Signal(known as u8))
-                .map_err(|_| UnknownSignal),
+            _ => nix::sys::signal::Signal::from_str(whole).map(|known| Signal(known as u8)).map_err(|_| UnknownSignal),
         }
     }
 }

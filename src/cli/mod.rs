@@ -1,7 +1,8 @@
 //! The command line. Nothing outside this folder knows that options exist.
 //!
 //! [`settings`] is the table of all options with their environment variables. [`native`] is
-//! sexton's own command line and how any of them is understood; [`tini`], [`dumb_init`] and
+//! sexton's own command line and how any of them is understood, [`well_formed`] its quick way for nearly all
+//! of them; [`tini`], [`dumb_init`] and
 //! [`catatonit`] say what is different under a peer's name. The peers' short options mean what
 //! they mean to the peer; sexton's long options and variables work under every name.
 
@@ -11,6 +12,7 @@ mod dumb_init;
 mod native;
 mod settings;
 mod tini;
+mod well_formed;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -66,12 +68,23 @@ pub struct Parsed {
 /// environment.
 #[inline(never)]
 pub fn parse(args: Args, environment: Environment) -> Parsed {
+    parse_with(args, environment, native::read)
+}
+
+/// The same without the quick way, which is to make no difference.
+#[doc(hidden)] // for fuzz/
+pub fn parse_by_clap(args: Args, environment: Environment) -> Parsed {
+    parse_with(args, environment, native::by_clap)
+}
+
+#[inline(always)]
+fn parse_with(args: Args, environment: Environment, read: native::Read) -> Parsed {
     if args.from(1).first() == Some(check::OPTION) {
         return Parsed { request: check::parse(args.from(2), environment), usage_status: check::USAGE_STATUS };
     }
     match choose(args) {
         Ok((dialect, args)) => {
-            Parsed { request: native::parse_as(dialect, args, environment), usage_status: dialect.usage_status }
+            Parsed { request: native::parse_as(dialect, args, environment, read), usage_status: dialect.usage_status }
         }
         Err(error) => Parsed { request: Err(error), usage_status: native::NATIVE.usage_status },
     }

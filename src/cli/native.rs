@@ -7,6 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
 use super::settings::{self, Given, Kind, Setting};
+use super::well_formed::by_table;
 use super::{Dialect, Request, UsageError};
 use crate::config::{Config, Statuses};
 use crate::meant;
@@ -33,8 +34,25 @@ pub(super) static NATIVE: Dialect = Dialect {
     end: |_| {},
 };
 
+/// What reads the options. The inner error is a text to print instead of running anything.
+pub(super) type Read = fn(&Dialect, Args, &Config) -> Result<Result<Options, String>, UsageError>;
+
+/// Reads them without clap where that can be done.
+pub(super) fn read(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Options, String>, UsageError> {
+    match by_table(dialect, args, defaults) {
+        Some(options) => options.map(Ok),
+        None => by_clap(dialect, args, defaults),
+    }
+}
+
 /// Understands a command line of this dialect.
-pub(super) fn parse_as(dialect: &Dialect, args: Args, environment: Environment) -> Result<Request, UsageError> {
+#[inline(always)]
+pub(super) fn parse_as(
+    dialect: &Dialect,
+    args: Args,
+    environment: Environment,
+    read: Read,
+) -> Result<Request, UsageError> {
     let mut config = Config::new(args.from(args.len()));
     config.statuses = dialect.statuses;
     let level = (dialect.begin)(&mut config, environment);
@@ -43,7 +61,7 @@ pub(super) fn parse_as(dialect: &Dialect, args: Args, environment: Environment) 
             config.command = command;
             Options::none(config)
         }
-        None => match by_clap(dialect, args, &config)? {
+        None => match read(dialect, args, &config)? {
             Ok(options) => options,
             Err(text) => return Ok(Request::Print(text)),
         },
@@ -69,22 +87,22 @@ pub(super) fn parse_as(dialect: &Dialect, args: Args, environment: Environment) 
 
 /// What the command line alone says.
 #[derive(Debug)]
-struct Options {
-    config: Config,
-    given: Given,
-    verbose: u8,
-    quiet: bool,
+pub(super) struct Options {
+    pub config: Config,
+    pub given: Given,
+    pub verbose: u8,
+    pub quiet: bool,
 }
 
 impl Options {
     /// Of a command line without any.
-    fn none(config: Config) -> Options {
+    pub fn none(config: Config) -> Options {
         Options { config, given: Given::default(), verbose: 0, quiet: false }
     }
 }
 
 /// The command of a command line in which no option stands before it, as in every `docker run --init`.
-/// Building clap's command line only to find that out would cost a fifth of the whole start.
+/// To look for options is not worth the while.
 fn without_options(args: Args) -> Option<Args> {
     match args.from(1).first()?.to_bytes() {
         b"--" => Some(args.from(2)),
@@ -107,7 +125,7 @@ fn without_dashes(args: Args, command: Args) -> Args {
 // Most starts come without, and keep its stack and its pages untouched.
 #[cold]
 #[inline(never)]
-fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Options, String>, UsageError> {
+pub(super) fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Options, String>, UsageError> {
     let matches = match command_line(dialect).try_get_matches_from(args.iter().map(|arg| os(arg.to_bytes()))) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
@@ -130,14 +148,11 @@ fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Op
     // The command is the end of our own arguments, whose memory exec can use as it is.
     let operands = matches.get_many::<OsString>("COMMAND").map_or(0, |operands| operands.len());
     let mut config = Config { command: args.from(args.len() - operands), ..defaults.clone() };
-    let before = args.from((args.len() - operands).saturating_sub(1)).first();
-    let is_path = config.command.first().is_some_and(|name| name.to_bytes().starts_with(b"/"));
-    config.may_be_termination_log = is_path && before == Some(c"--termination-log");
+    config.may_be_termination_log = may_be_termination_log(args, config.command);
     let mut given = Given::default();
     for setting in dialect.settings() {
         if let Some(values) = option_values(&matches, setting) {
-            let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();
-            setting.apply_option(&mut config, &values)?;
+            setting.apply_option(&mut config, &mut values.iter().map(|value| value.as_bytes()))?;
             given.by_option(setting);
         }
     }
@@ -146,6 +161,12 @@ fn by_clap(dialect: &Dialect, args: Args, defaults: &Config) -> Result<Result<Op
         count => count.saturating_add(dialect.verbose_step),
     };
     Ok(Ok(Options { config, given, verbose, quiet: matches.get_flag("quiet") }))
+}
+
+/// Whether the command stands where a path for the termination log may have been meant.
+pub(super) fn may_be_termination_log(args: Args, command: Args) -> bool {
+    let is_path = command.first().is_some_and(|name| name.to_bytes().starts_with(b"/"));
+    is_path && args.from((args.len() - command.len()).saturating_sub(1)).first() == Some(c"--termination-log")
 }
 
 fn option_values(matches: &clap::ArgMatches, setting: &Setting) -> Option<Vec<OsString>> {
@@ -340,4 +361,4 @@ Examples:
 
 #[cfg(test)]
 #[path = "native_tests.rs"]
-mod tests;
+pub(in crate::cli) mod tests;

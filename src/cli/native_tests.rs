@@ -9,10 +9,10 @@ use crate::cli::settings::duration;
 use crate::config::LogFormat;
 use crate::signal::{Signal, SignalSet};
 
-static DIALECTS: [&Dialect; 5] = [&NATIVE, &TINI, &DUMB_INIT, &CATATONIT, &PODMAN_INIT];
+pub(in crate::cli) static DIALECTS: [&Dialect; 5] = [&NATIVE, &TINI, &DUMB_INIT, &CATATONIT, &PODMAN_INIT];
 
 fn parse(args: Args, environment: Environment) -> Result<Request, UsageError> {
-    parse_as(&NATIVE, args, environment)
+    parse_as(&NATIVE, args, environment, read)
 }
 
 fn parse_with(args: &[&str], environment: &[&str]) -> Result<Request, UsageError> {
@@ -405,7 +405,7 @@ fn a_path_behind_the_termination_log_is_the_command_and_doubted() {
     }
     // Before the dashes behind its name are dropped.
     let args = Args::from_strings(["tini", "--termination-log", "/tmp/x", "--", "server"]);
-    let parsed = parse_as(&TINI, args, Environment::from_strings([""]));
+    let parsed = parse_as(&TINI, args, Environment::from_strings([""]), read);
     assert!(matches!(&parsed, Ok(Request::Run(config)) if config.may_be_termination_log), "{parsed:?}");
 }
 
@@ -590,7 +590,7 @@ proptest! {
         let variables = variables.into_iter().map(|(name, value)| [b"SEXTON_", name.as_bytes(), b"=", &value].concat());
         let environment = Environment::from_strings(variables);
         for dialect in DIALECTS {
-            if let Err(UsageError(sentence)) = parse_as(dialect, args, environment) {
+            if let Err(UsageError(sentence)) = parse_as(dialect, args, environment, read) {
                 prop_assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
             }
         }

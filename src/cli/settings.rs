@@ -392,7 +392,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
 
 impl Setting {
     /// Takes over what the option was given.
-    pub fn apply_option(&self, config: &mut Config, values: &[&[u8]]) -> Result<(), UsageError> {
+    pub fn apply_option(&self, config: &mut Config, values: &mut dyn Iterator<Item = &[u8]>) -> Result<(), UsageError> {
         self.apply(config, values, Source::Option(self.long))
     }
 
@@ -405,20 +405,39 @@ impl Setting {
             return Ok(false);
         }
         match self.kind {
-            Kind::List => {
-                let values: Vec<&[u8]> = value.as_bytes().split(|byte| *byte == b',').collect();
-                self.apply(config, &values, source)?;
+            Kind::List => self.apply(config, &mut value.as_bytes().split(|byte| *byte == b','), source)?,
+            Kind::Value | Kind::Optional(_) | Kind::Switch => {
+                self.apply(config, &mut std::iter::once(value.as_bytes()), source)?;
             }
-            Kind::Value | Kind::Optional(_) | Kind::Switch => self.apply(config, &[value.as_bytes()], source)?,
         }
         Ok(true)
     }
 
-    fn apply(&self, config: &mut Config, values: &[&[u8]], source: Source) -> Result<(), UsageError> {
-        let values = values.iter().map(|value| bare(value, &source)).collect::<Result<Vec<_>, _>>()?;
-        (self.apply)(config, &values).map_err(|what| UsageError(format!("{source}: {what}")))
+    #[inline(never)]
+    fn apply(
+        &self,
+        config: &mut Config,
+        values: &mut dyn Iterator<Item = &[u8]>,
+        source: Source,
+    ) -> Result<(), UsageError> {
+        // Without an allocation, as long as there are no more than people give.
+        let (mut few, mut many, mut count) = ([""; FEW], Vec::new(), 0);
+        for value in values {
+            let value = bare(value, &source)?;
+            match few.get_mut(count) {
+                Some(free) => *free = value,
+                None if many.is_empty() => many.extend(few.into_iter().chain([value])),
+                None => many.push(value),
+            }
+            count += 1;
+        }
+        let values = if many.is_empty() { few.get(..count).unwrap_or_default() } else { &many };
+        (self.apply)(config, values).map_err(|what| UsageError(format!("{source}: {what}")))
     }
 }
+
+/// So many values of one option, as a rule.
+const FEW: usize = 16;
 
 /// A value without the blanks and the line end around it, which come along from files: of a line of
 /// `docker run --env-file` all that stands behind the `=` is the value.
@@ -448,25 +467,30 @@ fn is_quote(character: char) -> bool {
     matches!(character, '"' | '\'' | '`' | '“' | '”' | '„' | '‘' | '’')
 }
 
-/// The names under which the two times that depend on each other were given.
-#[derive(Debug, Default)]
+/// Where the options of the table were given, each as the bit of its place there.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Given {
-    sources: Vec<(&'static str, Source)>,
+    by_option: u32,
+    by_variable: u32,
 }
 
 impl Given {
     /// Notes that the option came from the command line.
-    pub fn by_option(&mut self, setting: &'static Setting) {
-        self.sources.push((setting.long, Source::Option(setting.long)));
+    pub fn by_option(&mut self, setting: &Setting) {
+        self.by_option |= bit(setting.long);
     }
 
-    fn has(&self, long: &str) -> bool {
-        self.sources.iter().any(|(known, _)| *known == long)
+    fn source(self, long: &'static str) -> Source {
+        match SETTINGS.iter().find(|setting| setting.long == long) {
+            Some(setting) if self.by_variable & bit(long) != 0 => Source::Variable(setting.variable),
+            _ => Source::Option(long),
+        }
     }
+}
 
-    fn source(&self, long: &'static str) -> Source {
-        self.sources.iter().find(|(known, _)| *known == long).map_or(Source::Option(long), |(_, source)| *source)
-    }
+/// The bit of this option; none if a peer alone has it.
+fn bit(long: &str) -> u32 {
+    SETTINGS.iter().position(|setting| setting.long == long).map_or(0, |place| 1 << place)
 }
 
 /// Takes over every variable whose option was not given, and warns of those that are unknown.
@@ -484,8 +508,9 @@ pub(super) fn apply_environment(
             continue;
         };
         // Of a name that is there twice the first one counts, as for getenv(3).
-        if !given.has(setting.long) && setting.apply_variable(config, value)? {
-            given.sources.push((setting.long, Source::Variable(setting.variable)));
+        let bit = bit(setting.long);
+        if (given.by_option | given.by_variable) & bit == 0 && setting.apply_variable(config, value)? {
+            given.by_variable |= bit;
         }
     }
     Ok(())
@@ -682,20 +707,13 @@ pub(super) fn split_rewrite(text: &str) -> Result<(&str, Option<Signal>), String
 }
 
 fn orphans(text: &str) -> Result<Orphans, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "leave" => Ok(Orphans::Leave),
-        "wait" => Ok(Orphans::Wait),
-        "stop" => Ok(Orphans::Stop),
-        _ => Err(format!("{text:?} is no policy; give leave, wait or stop")),
-    }
+    let known = [("leave", Orphans::Leave), ("wait", Orphans::Wait), ("stop", Orphans::Stop)];
+    one_of(text, &known).ok_or_else(|| format!("{text:?} is no policy; give leave, wait or stop"))
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(format!("{text:?} is no format; give text or json")),
-    }
+    let known = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    one_of(text, &known).ok_or_else(|| format!("{text:?} is no format; give text or json"))
 }
 
 /// sexton leaves its working directory, so there is nothing that a relative path could start from.
@@ -705,9 +723,14 @@ pub(super) fn absolute_path(text: &str) -> Result<CString, String> {
 }
 
 fn switch(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Ok(true),
-        "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(format!("{text:?} is neither yes nor no; give 1 or 0")),
-    }
+    let yes = ["1", "true", "yes", "on"].map(|word| (word, true));
+    let no = ["0", "false", "no", "off"].map(|word| (word, false));
+    one_of(text, &yes)
+        .or_else(|| one_of(text, &no))
+        .ok_or_else(|| format!("{text:?} is neither yes nor no; give 1 or 0"))
+}
+
+/// What the word stands for, in capital letters or small ones.
+fn one_of<T: Copy>(text: &str, known: &[(&str, T)]) -> Option<T> {
+    known.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|(_, meaning)| *meaning)
 }
