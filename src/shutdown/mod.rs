@@ -224,12 +224,12 @@ impl Machine {
     /// Takes one event at the time `now` and hands what is to be done to `act`.
     pub fn handle(&mut self, event: Event, now: Duration, act: &mut impl FnMut(Action)) {
         // What is reaped is gone: the exit wins over a deadline that was reached at the same time.
-        match event {
-            Event::CommandExited if self.policy.orphans == Orphans::Leave => return self.exit(act),
+        if !self.asks_for_time(event) {
+            return self.exit(act);
+        }
+        if event == Event::CommandExited {
             // It is not known yet that anybody outlives it, so no moment that has come is for them.
-            Event::CommandExited => return self.command_exited(now, act),
-            Event::Alone if self.command_is_gone => return self.exit(act),
-            _ => {}
+            return self.command_exited(now, act);
         }
         // A flood of signals must not keep a deadline from being seen.
         self.time_passes(now, act);
@@ -246,6 +246,15 @@ impl Machine {
         {
             self.notice = Notice::Given;
             act(Action::StillThere);
+        }
+    }
+
+    /// Whether it makes a difference when this happens: it does not, once nothing is left to be done.
+    pub fn asks_for_time(&self, event: Event) -> bool {
+        match event {
+            Event::CommandExited => self.policy.orphans != Orphans::Leave,
+            Event::Alone => !self.command_is_gone,
+            _ => true,
         }
     }
 

@@ -23,7 +23,7 @@ use crate::signal::{Received, Signal};
 use crate::sys::{
     Badge, Inbox, Opened, Parent, Reaper, Reaping, Start, Started, Terminal, become_subreaper, close_all_but_log,
     is_one_of_several, leads_session, leave_terminal, leave_working_directory, monotonic_now, note_old_sessions,
-    own_pid, remove_mark, unblock_stderr,
+    own_pid, remove_mark, stderr_is_ours,
 };
 use crate::why::died::Command;
 use crate::why::end::What;
@@ -98,6 +98,8 @@ fn not_started(config: &Config, refusal: &Refusal) -> u8 {
 // Not a part of its caller, whose stack the start needs for other things.
 #[inline(never)]
 fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, parent: Option<(Parent, bool)>) -> u8 {
+    // Where there is only one processor the command has it first: nothing below is urgent.
+    std::thread::yield_now();
     let mut opened = Opened::default();
     let mut evidence = Evidence::new(started.pid, &mut opened);
     close_all_but_log(opened, job.is_init);
@@ -114,7 +116,7 @@ fn supervise(
     parent: Option<(Parent, bool)>,
     evidence: &mut Evidence,
 ) -> u8 {
-    unblock_stderr();
+    stderr_is_ours();
     leave_working_directory();
     let command = Command { name: config.command.first().unwrap_or_default(), pid: started.pid };
     if let Some(errno) = started.missed.foreground {

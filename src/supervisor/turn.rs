@@ -121,9 +121,11 @@ impl<S: Surroundings> Turns<S> {
 
     /// Hands an event to the machine, and does what that says.
     pub fn event(&mut self, event: Event) {
-        let now = self.now();
+        // Most lives end without a look at the clock.
+        let now = if self.machine.asks_for_time(event) { self.now() } else { Duration::ZERO };
         self.machine.handle(event, now, &mut |action| self.surroundings.act(action, now));
         if let Some(event) = self.surroundings.learned() {
+            let now = self.now();
             self.machine.handle(event, now, &mut |action| self.surroundings.act(action, now));
         }
     }

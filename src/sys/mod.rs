@@ -58,11 +58,12 @@ pub use mounts::mount_point;
 pub use nested::Badge;
 pub use oom::{Ceiling, Memory};
 pub use orphans::{GroupStop, Sent, each_of_ours, kill_orphans, none_in_namespace, note_old_sessions, signal_orphans};
-pub use output::{unblock_stderr, write_stderr, write_stdout};
+pub use output::{stderr_is_ours, write_stderr, write_stdout};
 pub use parent::Parent;
 pub use proc::{NoProc, Process, called_by, each_child, process, processor_time, since_boot, tracer};
 pub use process::{
-    become_subreaper, monotonic_now, own_pid, own_status, process_limit, set_own_name, stack_limit, unix_time,
+    become_subreaper, monotonic_now, monotonic_now_of_start, own_pid, own_status, process_limit, set_own_name,
+    stack_limit, unix_time,
 };
 pub use reap::{Change, ChangeKind, Children, Death, Reaper, Reaping, can_be_reaped, children, is_dead};
 pub use signals::{

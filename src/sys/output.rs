@@ -1,6 +1,7 @@
 //! Writing to stdout, and to stderr without ever waiting for whoever reads it.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -9,6 +10,9 @@ use nix::sys::stat::Mode;
 
 const STDOUT: i32 = 1;
 const STDERR: i32 = 2;
+
+/// The command has a stderr of its own, and ours was not looked at since.
+static IS_OURS: AtomicBool = AtomicBool::new(false);
 
 /// Writes all of it, and waits if it must: for what the user asked to see, before anything runs.
 ///
@@ -40,6 +44,9 @@ pub fn write_stderr(bytes: &[u8]) -> Result<(), Errno> {
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EAGAIN) => {}
         done => return done,
     }
+    if IS_OURS.swap(false, Ordering::Relaxed) {
+        reopen_terminal();
+    }
     // SAFETY: only polled and written to; a closed one answers EBADF.
     let stderr = unsafe { BorrowedFd::borrow_raw(STDERR) };
     let mut ready = [PollFd::new(stderr, PollFlags::POLLOUT)];
@@ -49,12 +56,17 @@ pub fn write_stderr(bytes: &[u8]) -> Result<(), Errno> {
     nix::unistd::write(stderr, bytes).map(drop)
 }
 
+/// The command runs, and has a stderr of its own: from now on ours may be another one.
+pub fn stderr_is_ours() {
+    IS_OURS.store(true, Ordering::Relaxed);
+}
+
 /// Makes sure that a terminal as stderr does not block us either: it knows no RWF_NOWAIT, and has
 /// room, poll(2) says, as soon as there is room for one byte.
 ///
-/// So it is opened once more, without blocking, for sexton alone; the command has its own. To be
-/// called when the command runs.
-pub fn unblock_stderr() {
+/// So it is opened once more, without blocking, for sexton alone; the command has its own.
+#[cold]
+fn reopen_terminal() {
     // SAFETY: only asked whether it is a terminal; a closed one answers EBADF.
     let stderr = unsafe { BorrowedFd::borrow_raw(STDERR) };
     if !nix::unistd::isatty(stderr).unwrap_or(false) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 
 static PID: AtomicI32 = AtomicI32::new(0);
@@ -22,7 +23,8 @@ pub fn own_pid() -> i32 {
 /// Asks the kernel for [`own_pid`], without a look at it before: a page that is read and then written
 /// costs two page faults.
 pub(super) fn ask_own_pid() -> i32 {
-    let pid = nix::unistd::getpid().as_raw();
+    // musl knows the id of its first thread, which is the process's, and asks the kernel for getpid(2) alone.
+    let pid = if cfg!(target_env = "musl") { nix::unistd::gettid() } else { nix::unistd::getpid() }.as_raw();
     PID.store(pid, Ordering::Relaxed);
     pid
 }
@@ -32,6 +34,18 @@ pub(super) fn ask_own_pid() -> i32 {
 /// It cannot fail for this clock (clock_gettime(2)).
 pub fn monotonic_now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+/// The same for who asks once in a life, at its start: without the kernel's shared object (vdso(7)), for whose
+/// pages a process pays as long as it lives. glibc has looked at them by then anyway.
+pub fn monotonic_now_of_start() -> Duration {
+    if cfg!(not(target_env = "musl")) {
+        return monotonic_now();
+    }
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a timespec, which the kernel writes.
+    unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, &raw mut now) };
+    Duration::from(TimeSpec::from(now))
 }
 
 /// `CLOCK_REALTIME`: time since 1970, as somebody has set the clock; zero if that is not told.

@@ -9,8 +9,8 @@ use super::died::{Command, Held, OutOfMemory, Processes, Sender, Survivors, Trac
 use crate::exit_status;
 use crate::signal::{Received, Signal, SignalSet};
 use crate::sys::{
-    Ceiling, CpuLimit, Death, Memory, NotSeen, Opened, can_be_reaped, each_of_ours, is_dead, monotonic_now, own_pid,
-    process, reached_cpu_limit, tracer,
+    Ceiling, CpuLimit, Death, Memory, NotSeen, Opened, can_be_reaped, each_of_ours, is_dead, monotonic_now,
+    monotonic_now_of_start, own_pid, process, reached_cpu_limit, tracer,
 };
 
 /// So many forwarded signals are noted. Who dies by one dies at once, so the latest would do; a place
@@ -65,7 +65,7 @@ impl Evidence {
     /// Of this command, which was started just now.
     #[inline(never)]
     pub fn new(command: i32, opened: &mut Opened) -> Evidence {
-        let started = monotonic_now();
+        let started = monotonic_now_of_start();
         let memory = Memory::of_us(opened);
         // Most cgroups have nothing to count before.
         let counted_too_late = memory.as_ref().is_some_and(|memory| memory.oom_kills > 0) && is_dead(command);
