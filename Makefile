@@ -40,12 +40,14 @@ dist: $(DIST_MACHINES:%=dist-%) ## Build the release file of this machine, dist/
 	cd dist && sha256sum $(DIST_MACHINES:%=sexton-linux-%) >SHA256SUMS && cat SHA256SUMS
 
 # The settings are cargo's unstable ones (.cargo/dist.toml), which a stable compiler has to be told.
+DIST_BUILD = RUSTC_BOOTSTRAP=1 RUSTC=$(DIST_BIN)/rustc $(DIST_BIN)/cargo --config .cargo/dist.toml \
+  build --release --locked --bin sexton
+
 $(MACHINES:%=dist-%): dist-%:
 	@integration/need $(sort dist-$* $(if $(filter dist,$(MAKECMDGOALS)),$(DIST_MACHINES:%=dist-%)))
 	@mkdir -p dist target/dist
 	ar cr target/dist/libunwind.a
-	RUSTC_BOOTSTRAP=1 RUSTC=$(DIST_BIN)/rustc $(DIST_BIN)/cargo --config .cargo/dist.toml \
-	  build --release --locked --bin sexton --target $(RUST_$*)-unknown-linux-musl
+	$(DIST_BUILD) --target $(RUST_$*)-unknown-linux-musl
 	cp target/dist/$(RUST_$*)-unknown-linux-musl/release/sexton dist/sexton-linux-$*
 
 # It is dated by the commit, so that a commit has one page.
@@ -210,6 +212,13 @@ panics: ## Look in the machine code for what may panic while the command runs, b
 	$(CARGO) rustc --release --bin sexton --target-dir target/symbols -- -C strip=none
 	$(CARGO) build --release $(BENCH_PACKAGE)
 	'$(BENCH_TARGET)/release/panics' target/symbols/release/sexton docs/panics.md supervisor::stay
+
+hot: ## Find out what every start of the release file runs, and write .cargo/hot.ld, by which it lies together (root)
+	@mkdir -p target/dist
+	ar cr target/dist/libunwind.a
+	CARGO_PROFILE_RELEASE_STRIP=none $(DIST_BUILD) --target-dir target/symbols-dist --target $(shell uname -m)-unknown-linux-musl
+	$(CARGO) build --release $(BENCH_PACKAGE)
+	'$(BENCH_TARGET)/release/hot' .cargo/hot.ld target/symbols-dist/$(shell uname -m)-unknown-linux-musl/release/sexton
 
 guard: build ## Check what does not depend on the machine's speed against benches/guard.txt (root)
 	@integration/need guard

@@ -385,6 +385,10 @@ fn who_is_left_at_the_end_of_the_grace_period_is_told_once() {
 fn calls(place: Place, level: &str, stops: bool) -> Vec<String> {
     let mut run = prepare(place, &[]).setup(["trace"]).env("SEXTON_LOG", level).probe(["server", "0"]);
     run.wait_for_line("ready");
+    // In which system call it waits is asked only of who waits.
+    wait_until("the command waits", || {
+        harness::proc_status(run.command_pid(), "State").is_some_and(|state| state.starts_with('S'))
+    });
     if stops {
         run.send(libc::SIGTERM);
     } else {

@@ -13,30 +13,44 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sexton_bench::calls::{self, Calls};
-use sexton_bench::launch::{self, PLACE, Setup};
-use sexton_bench::measures::{ENVIRONMENT, settle};
+use sexton_bench::launch;
+use sexton_bench::lives::{self, LIVES, Life, PINNED};
+use sexton_bench::measures::settle;
 use sexton_bench::proc;
-
-const PINNED: Setup = Setup { cpu: None, own_proc: true, hold: false, pinned: true };
 
 /// What each costs that comes more than once is seen from many: not all of them cost the same.
 const MANY: u32 = 100;
 
 /// What is counted, and how.
-type Question = fn(&Build) -> io::Result<u64>;
-const QUESTIONS: [(&str, &str, Question); 7] = [
-    ("calls", "system calls of a life, the child's before its exec included", calls_of_a_life),
+type Question = fn(&Life) -> io::Result<u64>;
+
+/// Of every life.
+const OF_EACH: [(&str, &str, Question); 4] = [
+    ("calls", "system calls, the child's before its exec included", calls_of_a_life),
+    ("faults", "page faults until it is idle", faults),
+    ("instructions", "instructions", instructions),
+    ("windows", "parts of the file, of 64 KB, in which they lie", windows),
+];
+
+/// Of the ordinary one.
+const OF_ONE: [(&str, &str, Question); 4] = [
     ("signals_calls", "system calls for a hundred signals forwarded", calls_of_signals),
     ("orphans_calls", "system calls for a hundred orphans reaped", calls_of_orphans),
     ("wake_ups", "wake-ups in three idle seconds", wake_ups),
-    ("faults", "page faults until it is idle", faults),
-    ("instructions", "instructions of a life", instructions),
     ("size", "bytes of the file, in whole pages", size),
 ];
 
-struct Build {
-    sexton: String,
-    command: String,
+/// All questions: the key of each, what is printed, and the life that is asked.
+fn questions() -> impl Iterator<Item = (String, String, Question, &'static Life)> {
+    let of_each = LIVES.iter().flat_map(|life| {
+        OF_EACH.map(|(key, title, question)| {
+            let key = if life.name.is_empty() { key.to_owned() } else { format!("{}_{key}", life.name) };
+            let line = [&[life.called], life.options, life.variables].concat().join(" ");
+            (key, format!("{line}: {title}"), question, life)
+        })
+    });
+    let of_one = OF_ONE.map(|(key, title, question)| (key.to_owned(), title.to_owned(), question, &LIVES[0]));
+    of_each.chain(of_one)
 }
 
 fn main() -> ExitCode {
@@ -68,12 +82,12 @@ fn run() -> io::Result<bool> {
     launch::pin().map_err(|error| io::Error::other(format!("mounts of its own: {error}: run it as root")))?;
     let mut holds = true;
     for ((name, _), program) in builds.iter().zip(files) {
-        let build = Build { sexton: place("sexton", &program)?, command: place("command", &command)? };
-        for (key, title, question) in QUESTIONS {
-            let number = question(&build).map_err(|error| io::Error::other(format!("{name}, {title}: {error}")))?;
+        lives::place(&program, &command)?;
+        for (key, title, question, life) in questions() {
+            let number = question(life).map_err(|error| io::Error::other(format!("{name}, {title}: {error}")))?;
             let limit = limits.get_mut(&format!("{name} {key}"));
             let (is_good, word) = verdict(number, limit.as_deref().copied());
-            println!("{name:<6} {title:<62} {number:>9}  {word}");
+            println!("{name:<6} {title:<96} {number:>9}  {word}");
             holds &= is_good || (lower && limit.is_none());
             if limit.is_none_or(|limit| number < *limit) {
                 limits.insert(format!("{name} {key}"), number);
@@ -81,7 +95,7 @@ fn run() -> io::Result<bool> {
         }
     }
     if lower {
-        let is_asked = |key: &str| QUESTIONS.iter().any(|(question, ..)| key == *question);
+        let is_asked = |key: &str| questions().any(|(question, ..)| key == question);
         let is_here = |name: &str| builds.iter().any(|(build, _)| name == *build);
         limits.retain(|line, _| line.split_once(' ').is_some_and(|(name, key)| is_asked(key) || !is_here(name)));
         let comments = text.lines().filter(|line| line.starts_with('#')).map(str::to_owned);
@@ -117,63 +131,49 @@ fn read_program(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
 }
 
-fn place(name: &str, program: &[u8]) -> io::Result<String> {
-    use std::os::unix::fs::PermissionsExt;
-    let path = format!("{PLACE}/{name}");
-    fs::write(&path, program)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
-    Ok(path)
-}
-
-impl Build {
-    fn line<'a>(&'a self, command: &[&'a str]) -> Vec<&'a str> {
-        [&[self.sexton.as_str(), "--", self.command.as_str()], command].concat()
-    }
-
-    /// The system calls of a whole life in which so many signals and orphans come.
-    fn calls(&self, signals: u32, orphans: u32) -> io::Result<Calls> {
-        let traced = calls::start(&self.line(&["busy", &orphans.to_string()]), ENVIRONMENT, PINNED)?;
-        let running = &traced.running;
-        // One at a time, and sexton has done with each before the next one comes: two that come
-        // together cost less.
-        for orphan in 0..orphans {
-            running.await_ready(1 + orphan)?;
-            settle(running.pid);
-            running.go();
-        }
-        running.await_ready(1 + orphans)?;
-        for signal in 1..=signals {
-            settle(running.pid);
-            running.send(libc::SIGUSR1);
-            running.await_ready(1 + orphans + signal)?;
-        }
+/// The system calls of a whole life in which so many signals and orphans come.
+fn calls(life: &Life, signals: u32, orphans: u32) -> io::Result<Calls> {
+    let traced = calls::start(&life.line(&["busy", &orphans.to_string()]), &life.environment(), PINNED)?;
+    let running = &traced.running;
+    // One at a time, and sexton has done with each before the next one comes: two that come
+    // together cost less.
+    for orphan in 0..orphans {
+        running.await_ready(1 + orphan)?;
         settle(running.pid);
-        running.send(libc::SIGTERM);
-        traced.finish()
+        running.go();
     }
-
-    /// What sexton itself calls for so many signals and orphans, above what it does without them.
-    fn more_calls(&self, signals: u32, orphans: u32) -> io::Result<u64> {
-        let [none, many] = [self.calls(0, 0)?, self.calls(signals, orphans)?].map(|calls| calls.own.len());
-        Ok(many.saturating_sub(none) as u64)
+    running.await_ready(1 + orphans)?;
+    for signal in 1..=signals {
+        settle(running.pid);
+        running.send(libc::SIGUSR1);
+        running.await_ready(1 + orphans + signal)?;
     }
+    settle(running.pid);
+    running.send(libc::SIGTERM);
+    traced.finish()
 }
 
-fn calls_of_a_life(build: &Build) -> io::Result<u64> {
-    let calls = calls::start(&build.line(&["exit"]), ENVIRONMENT, PINNED)?.finish()?;
+/// What sexton itself calls for so many signals and orphans, above what it does without them.
+fn more_calls(life: &Life, signals: u32, orphans: u32) -> io::Result<u64> {
+    let [none, many] = [calls(life, 0, 0)?, calls(life, signals, orphans)?].map(|calls| calls.own.len());
+    Ok(many.saturating_sub(none) as u64)
+}
+
+fn calls_of_a_life(life: &Life) -> io::Result<u64> {
+    let calls = calls::start(&life.line(&["exit"]), &life.environment(), PINNED)?.finish()?;
     Ok((calls.own.len() + calls.child.len()) as u64)
 }
 
-fn calls_of_signals(build: &Build) -> io::Result<u64> {
-    build.more_calls(MANY, 0)
+fn calls_of_signals(life: &Life) -> io::Result<u64> {
+    more_calls(life, MANY, 0)
 }
 
-fn calls_of_orphans(build: &Build) -> io::Result<u64> {
-    build.more_calls(0, MANY)
+fn calls_of_orphans(life: &Life) -> io::Result<u64> {
+    more_calls(life, 0, MANY)
 }
 
-fn wake_ups(build: &Build) -> io::Result<u64> {
-    let running = launch::start(&build.line(&["wait"]), ENVIRONMENT, PINNED)?;
+fn wake_ups(life: &Life) -> io::Result<u64> {
+    let running = launch::start(&life.line(&["wait"]), &life.environment(), PINNED)?;
     running.await_ready(1)?;
     settle(running.pid);
     let switches = || proc::switches(running.pid).ok_or_else(|| io::Error::other("/proc does not tell"));
@@ -182,8 +182,8 @@ fn wake_ups(build: &Build) -> io::Result<u64> {
     Ok((switches()? - before) as u64)
 }
 
-fn faults(build: &Build) -> io::Result<u64> {
-    let running = launch::start(&build.line(&["wait"]), ENVIRONMENT, PINNED)?;
+fn faults(life: &Life) -> io::Result<u64> {
+    let running = launch::start(&life.line(&["wait"]), &life.environment(), PINNED)?;
     running.await_ready(1)?;
     settle(running.pid);
     let before = running.shared().faults.load(std::sync::atomic::Ordering::Acquire);
@@ -192,29 +192,27 @@ fn faults(build: &Build) -> io::Result<u64> {
 }
 
 /// Of the cheapest of some lives: what the clock shows makes a subtraction cost more or less.
-fn instructions(build: &Build) -> io::Result<u64> {
-    let lives = (0..5).map(|_| instructions_of_a_life(build)).collect::<io::Result<Vec<_>>>()?;
+fn instructions(life: &Life) -> io::Result<u64> {
+    let count = || {
+        let told = lives::callgrind(life, &[], &["exit"], |_| Ok(()))?;
+        let total = told.lines().find_map(|line| line.strip_prefix("totals:")?.trim().parse().ok());
+        total.ok_or_else(|| io::Error::other("callgrind tells no total"))
+    };
+    let lives = (0..5).map(|_| count()).collect::<io::Result<Vec<u64>>>()?;
     Ok(lives.into_iter().min().unwrap_or_default())
 }
 
-fn instructions_of_a_life(build: &Build) -> io::Result<u64> {
-    let out = format!("{PLACE}/callgrind");
-    let option = format!("--callgrind-out-file={out}");
-    let valgrind = ["/usr/bin/valgrind", "--tool=callgrind", &option];
-    if !Path::new(valgrind[0]).exists() {
-        return Err(io::Error::other("valgrind is not installed: apt-get install valgrind"));
-    }
-    let line = [&valgrind[..], &build.line(&["exit"])].concat();
-    let running = launch::start(&line, ENVIRONMENT, PINNED)?;
-    running.await_death();
-    let status = running.reap();
-    let text = fs::read_to_string(&out)?;
-    let total = text.lines().find_map(|line| line.strip_prefix("totals:")?.trim().parse().ok());
-    total.filter(|_| status == 0).ok_or_else(|| io::Error::other(format!("valgrind ends with status {status}")))
+/// At each page fault the kernel maps the pages around it, as far as a part of 64 KB goes: another part is another
+/// page fault.
+fn windows(life: &Life) -> io::Result<u64> {
+    let told = lives::callgrind(life, &["--dump-instr=yes", "--compress-pos=no"], &["exit"], |_| Ok(()))?;
+    let addresses = told.lines().filter_map(|line| line.strip_prefix("0x")?.split(' ').next());
+    let addresses = addresses.filter_map(|address| u64::from_str_radix(address, 16).ok());
+    Ok(addresses.map(|address| address >> 16).collect::<std::collections::BTreeSet<_>>().len() as u64)
 }
 
-fn size(build: &Build) -> io::Result<u64> {
+fn size(life: &Life) -> io::Result<u64> {
     // The names of source files that are in it depend on where the sources are.
     const PAGE: u64 = 4096;
-    Ok(fs::metadata(&build.sexton)?.len().next_multiple_of(PAGE))
+    Ok(fs::metadata(life.line(&[])[0])?.len().next_multiple_of(PAGE))
 }

@@ -1,0 +1,108 @@
+//! `hot SCRIPT SEXTON`: writes into the linker script what the lives of sexton run, by its names.
+//!
+//! What every start runs lies together in the file then. SEXTON is a build that has its symbols.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::process::ExitCode;
+
+use sexton_bench::launch::{self, Running};
+use sexton_bench::lives::{self, LIVES, Life};
+use sexton_bench::measures::settle;
+
+const BEGIN: &str = "    /* Written by `make hot`: what the start and the end of every command run, */\n";
+const THEN: &str = "    /* and what signals, orphans and the options that people use run besides. */\n";
+const END: &str = "    /* The end of what `make hot` writes. */\n";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hot: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> io::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [script, sexton] = words.as_slice() else { return Err(io::Error::other("hot SCRIPT SEXTON")) };
+    let text = fs::read_to_string(script)?;
+    let marks = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) = marks.ok_or_else(|| io::Error::other(format!("{script} has no place for it")))?;
+    let script_file = fs::File::options().write(true).open(script)?;
+    let sexton = fs::read(sexton)?;
+    let command = fs::read(std::env::current_exe()?.with_file_name("command"))?;
+    launch::pin().map_err(|error| io::Error::other(format!("mounts of its own: {error}: run it as root")))?;
+    lives::place(&sexton, &command)?;
+    let [ordinary, others @ ..] = &LIVES;
+    let mut first = BTreeSet::new();
+    names_of(ordinary, &["exit"], |_| Ok(()), &mut first)?;
+    let mut second = BTreeSet::new();
+    for life in others {
+        names_of(life, &["exit"], |_| Ok(()), &mut second)?;
+    }
+    names_of(ordinary, &["busy", "1"], signals, &mut second)?;
+    let second: BTreeSet<String> = second.difference(&first).cloned().collect();
+    let lines = |names: &BTreeSet<String>| names.iter().map(|name| format!("    *({name})\n")).collect::<String>();
+    let text = [before, BEGIN, &lines(&first), THEN, &lines(&second), END, after].concat();
+    println!("{} functions, and {} besides", first.len(), second.len());
+    // Opened before the mounts changed, for it may lie where something else is now.
+    script_file.set_len(0)?;
+    io::Write::write_all(&mut &script_file, text.as_bytes())
+}
+
+/// A signal, an orphan, and a stop signal.
+fn signals(running: &Running) -> io::Result<()> {
+    running.await_ready(1)?;
+    settle(running.pid);
+    running.go();
+    running.await_ready(2)?;
+    settle(running.pid);
+    running.send(libc::SIGUSR1);
+    running.await_ready(3)?;
+    settle(running.pid);
+    running.send(libc::SIGTERM);
+    Ok(())
+}
+
+/// The sections of the functions that this life runs, as patterns.
+fn names_of(
+    life: &Life,
+    command: &[&str],
+    act: impl FnOnce(&Running) -> io::Result<()>,
+    names: &mut BTreeSet<String>,
+) -> io::Result<()> {
+    let told = lives::callgrind(life, &["--demangle=no"], command, act)?;
+    let functions = told.lines().filter_map(|line| line.strip_prefix("fn=").or(line.strip_prefix("cfn=")));
+    // The name follows the number where that comes up first.
+    names.extend(functions.filter_map(|function| function.split_once(") ")).filter_map(|(_, name)| pattern(name)));
+    Ok(())
+}
+
+/// A pattern for the section of this function: hashes in its name are another compiler's otherwise. None for what
+/// is not Rust's.
+fn pattern(name: &str) -> Option<String> {
+    let name = name.split('\'').next()?.split(".llvm.").next()?;
+    let mangled = name.strip_prefix("_R")?;
+    let mut pattern = String::from(".text.*_R");
+    let mut rest = mangled;
+    while let Some(letter) = rest.chars().next() {
+        rest = &rest[letter.len_utf8()..];
+        pattern.push(letter);
+        // Of a crate, `Cs` and its hash; of what was named before, `B` and where that was.
+        let is_hash = letter == 'C' && rest.starts_with('s') || letter == 'B';
+        let length =
+            rest.find('_').filter(|length| is_hash && rest[..*length].chars().all(|c| c.is_ascii_alphanumeric()));
+        if let Some(length) = length {
+            if letter == 'C' {
+                pattern.push('s');
+            }
+            pattern.push_str("*_");
+            rest = &rest[length + 1..];
+        }
+    }
+    pattern.push('*');
+    Some(pattern)
+}
