@@ -39,7 +39,7 @@ pub const LIVES: [Life; 8] = [
         ..ORDINARY
     },
     Life { name: "verbose", options: &["-v", "--"], ..ORDINARY },
-    Life { name: "orphans", options: &["--orphans", "stop", "--"], ..ORDINARY },
+    Life { name: "stop_orphans", options: &["--orphans", "stop", "--"], ..ORDINARY },
 ];
 
 impl Life {

@@ -24,7 +24,8 @@ pub fn own_pid() -> i32 {
 /// costs two page faults.
 pub(super) fn ask_own_pid() -> i32 {
     // musl knows the id of its first thread, which is the process's, and asks the kernel for getpid(2) alone.
-    let pid = if cfg!(target_env = "musl") { nix::unistd::gettid() } else { nix::unistd::getpid() }.as_raw();
+    // SAFETY: takes nothing.
+    let pid = if cfg!(target_env = "musl") { unsafe { libc::gettid() } } else { nix::unistd::getpid().as_raw() };
     PID.store(pid, Ordering::Relaxed);
     pid
 }
