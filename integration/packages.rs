@@ -71,6 +71,25 @@ fn an_archive_has_the_file_its_man_page_its_completions_and_the_license() {
     }
 }
 
+/// `cargo binstall` makes the names by what Cargo.toml says.
+#[test]
+fn what_cargo_binstall_would_take_is_there() {
+    let manifest = typed("cat Cargo.toml");
+    let values = |key: &str| -> Vec<String> {
+        let lines = manifest.lines().filter_map(|line| line.strip_prefix(&format!("{key} = \"")));
+        lines
+            .map(|value| value.trim_end_matches('"').replace("{ version }", VERSION).replace("{ bin }", "sexton"))
+            .collect()
+    };
+    let (urls, files) = (values("pkg-url"), values("bin-dir"));
+    assert_eq!((urls.len(), files.len()), (2, 2));
+    for (url, file) in urls.iter().zip(files) {
+        assert!(url.starts_with(&format!("{{ repo }}/releases/download/v{VERSION}/")), "{url}");
+        let archive = dist(url.rsplit('/').next().unwrap());
+        assert!(typed(&format!("tar -tzf {archive}")).lines().any(|name| name == file), "{file} is not in {archive}");
+    }
+}
+
 /// The programs of a bare Debian, unpacked once.
 static DEBIAN: LazyLock<PathBuf> = LazyLock::new(|| PathBuf::from(typed("integration/debian").trim()));
 
