@@ -244,6 +244,28 @@ fn in_the_background_the_command_leaves_the_terminal_to_the_shell_and_can_be_bro
     }
 }
 
+/// It leads the process group of the pipeline, and reads from the terminal: the pipe is its stdout.
+#[test]
+fn the_first_of_a_pipeline_shares_the_terminal_with_the_last() {
+    for shell in SHELLS {
+        let mut terminal = Terminal::open();
+        let mut run = shell_on_terminal(&mut terminal, shell);
+        terminal.type_keys("$SEXTON sleep 600 | sh -c 'read x </dev/tty; echo got-$x; cat'\n");
+        let named = |of: i32, name: &str| {
+            harness::children(of).into_iter().find(|pid| harness::proc_status(*pid, "Name").as_deref() == Some(name))
+        };
+        wait_until("the command runs", || {
+            named(run.pid, "sexton").is_some_and(|sexton| named(sexton, "sleep").is_some())
+        });
+        assert_eq!(Some(terminal.foreground()), named(run.pid, "sexton"), "{shell:?}: the pipeline's group has it");
+        terminal.type_keys("it\n");
+        terminal.wait_for("got-it");
+        terminal.type_keys("\u{3}");
+        terminal.wait_for("prompt> ");
+        leave(&mut terminal, &mut run, shell);
+    }
+}
+
 #[test]
 fn a_job_that_ends_in_the_background_leaves_the_terminal_to_the_shell() {
     for shell in SHELLS {
