@@ -362,7 +362,7 @@ fn a_terminal_whose_size_never_rests_does_not_hold_off_the_sleep_and_the_grace_p
         wait_until("SIGKILL", || harness::proc_status(sexton, "State").is_none_or(|state| state.starts_with('Z')));
         let took = now() - sent;
         over.store(true, Ordering::Relaxed);
-        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
+        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(10), "{took:?}");
     });
     terminal.wait_for("ended");
     terminal.type_until("\n", "prompt> ");
