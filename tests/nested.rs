@@ -264,8 +264,8 @@ fn the_command_hears_of_the_stop_before_it_is_killed() {
         let told = run.recorded().at;
         assert!(told - sent >= SLEEP, "{place:?}");
         assert_eq!(run.status(), Status::Exited(137));
-        // What its settings leave between the sleep and SIGKILL.
-        assert!(now() - told >= Duration::from_millis(500), "{place:?}");
+        // What its settings leave between the sleep and SIGKILL; a busy machine lets the command see the signal late.
+        assert!(now() - sent >= Duration::from_millis(2_000 + 500), "{place:?}");
     });
 }
 
