@@ -203,10 +203,14 @@ compare: build probe ## Compare sexton with its peers (root); COMPARE=--write wr
 	@integration/need compare
 	integration/compare '$(BINARY)' '$(abspath $(dir $(BINARY))../debug/examples/probe)' $(COMPARE)
 
-bench: build ## Measure sexton beside its peers (root); BENCH=--full; BENCH='--full --publish' writes the README
+# Quick in some minutes, with FULL=1 in a quarter of an hour; PUBLISH=1 writes README.md and docs/. AGAIN=1 measures
+# nothing, and writes the pages once more of what docs/bench.json has.
+BENCH = $(if $(AGAIN),--again) $(if $(FULL),--full) $(if $(PUBLISH),--publish)
+
+bench: build ## Measure sexton beside its peers (root); FULL=1 takes longer, PUBLISH=1 writes the pages
 	@integration/need bench
 	$(CARGO) build --release $(BENCH_PACKAGE)
-	@$(if $(DIST_BINARY),,echo 'Without the build on musl, which the goals are for: make dist makes it.' >&2)
+	@$(if $(DIST_BINARY),,echo 'Without the build on musl, which the limits are for: make dist makes it.' >&2)
 	'$(BENCH_TARGET)/release/bench' $(BENCH) --out '$(BENCH_TARGET)' \
 	  $(if $(DIST_BINARY),'sexton=$(DIST_BINARY)' 'plain build=$(BINARY)','sexton=$(BINARY)')
 

@@ -6,12 +6,15 @@ use std::fmt::Write;
 
 use crate::contestants::Kind;
 use crate::page::Circumstances;
-use crate::table::{Goal, Row, Table};
+use crate::questions::Limit;
+use crate::table::{Row, Table, Verdict};
 
 /// What is drawn, in this order, and what it is called there.
-const BARS: [(&str, &str); 9] = [
+const BARS: [(&str, &str); 11] = [
     ("start", "start"),
-    ("exit", "exit"),
+    ("start expect", "start, -e 143 -p TERM"),
+    ("exit", "exit, status 0"),
+    ("exit_other", "exit, status 3"),
     ("signal", "forwarding a signal"),
     ("reap_cpu", "reaping an orphan (CPU time)"),
     ("burst", "reaping 5,000 at once"),
@@ -34,13 +37,15 @@ const BAR: f64 = 14.0;
 const TEXT: &str = "#6e7885";
 const GOOD: &str = "#2a9d8f";
 const BAD: &str = "#d1783a";
+/// Within the noise of the best peer.
+const EVEN: &str = "#8a94a0";
 
 /// An SVG file.
 pub fn of(table: &Table, circumstances: &Circumstances) -> String {
     let bars: Vec<(&Row, &str)> = BARS
         .iter()
-        .filter_map(|(key, name)| Some((table.rows.iter().find(|row| row.key == *key)?, *name)))
-        .filter(|(row, _)| table.sexton().is_some_and(|sexton| table.ratio(row, sexton).is_some()))
+        .filter_map(|(key, name)| Some((table.row(key)?, *name)))
+        .filter(|(row, _)| table.ratio(row).is_some())
         .collect();
     let bottom = TOP + bars.len() as f64 * STEP;
     let height = bottom + 46.0;
@@ -50,7 +55,7 @@ pub fn of(table: &Table, circumstances: &Circumstances) -> String {
          font-size=\"13\" fill=\"{TEXT}\">\n\
          <title>What sexton needs of what the best of the other inits needs</title>\n"
     );
-    let name = table.sexton().map_or("sexton", |sexton| table.contestants[sexton].name.as_str());
+    let name = table.sexton().map_or("sexton", |sexton| table.columns[sexton].name.as_str());
     text(
         &mut svg,
         20.0,
@@ -58,7 +63,7 @@ pub fn of(table: &Table, circumstances: &Circumstances) -> String {
         "font-size=\"17\" font-weight=\"600\"",
         &format!("What {name} costs, beside the best of the other inits"),
     );
-    let peers: Vec<_> = table.contestants.iter().filter(|contestant| contestant.kind == Kind::Peer).collect();
+    let peers: Vec<_> = table.columns.iter().filter(|column| column.kind == Kind::Peer).collect();
     let peers: Vec<_> = peers.iter().map(|peer| peer.name.as_str()).collect();
     text(&mut svg, 20.0, 48.0, "", &format!("{}; shorter is better", peers.join(", ")));
     for (index, (row, name)) in bars.iter().enumerate() {
@@ -78,25 +83,29 @@ pub fn of(table: &Table, circumstances: &Circumstances) -> String {
 
 fn bar(svg: &mut String, table: &Table, row: &Row, name: &str, middle: f64) {
     let Some(sexton) = table.sexton() else { return };
-    let (Some(cell), Some(ratio)) = (row.cells[sexton], table.ratio(row, sexton)) else { return };
+    let (Some(cell), Some(ratio)) = (row.cells[sexton], table.ratio(row)) else { return };
     let Some((peer, best)) = table.best_peer(row) else { return };
     let baseline = middle + 4.5;
     text(svg, LEFT - 12.0, baseline, "text-anchor=\"end\"", name);
     let end = LEFT + ratio.clamp(0.0, MOST) * ONE;
-    let colour = if ratio <= 1.0 { GOOD } else { BAD };
+    let colour = match table.beside(row) {
+        Some(Verdict::Held) => GOOD,
+        Some(Verdict::Missed) => BAD,
+        _ => EVEN,
+    };
     let _ = writeln!(
         svg,
         "<rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{BAR}\" rx=\"3\" fill=\"{colour}\"/>",
         middle - BAR / 2.0,
         end - LEFT
     );
-    let goal = match row.goal {
-        Some(Goal::Ratio(goal)) => Some(goal),
-        Some(Goal::AtMost(goal)) => Some(goal / best),
-        None => None,
+    let limit = match row.question.limit {
+        Some(Limit::Ratio(limit)) => Some(limit),
+        Some(Limit::AtMost(limit)) => Some(limit / best),
+        Some(Limit::MoreThan(..)) | None => None,
     };
-    if let Some(goal) = goal.filter(|goal| *goal < 1.0) {
-        let x = LEFT + goal * ONE;
+    if let Some(limit) = limit.filter(|limit| *limit < MOST) {
+        let x = LEFT + limit * ONE;
         let (from, to) = (middle - BAR / 2.0 - 3.0, middle + BAR / 2.0 + 3.0);
         let _ = writeln!(
             svg,
@@ -123,7 +132,7 @@ fn bar(svg: &mut String, table: &Table, row: &Row, name: &str, middle: f64) {
     let right = LEFT + MOST * ONE + 48.0;
     let attributes = format!("text-anchor=\"end\" font-weight=\"600\" fill=\"{colour}\"");
     text(svg, right, baseline, &attributes, &format!("{ratio:.2}"));
-    let numbers = format!("{}, {} {}", row.unit.show(cell.median), peer.name, row.unit.show(best));
+    let numbers = format!("{}, {} {}", row.question.unit.show(cell.median), peer.name, row.question.unit.show(best));
     text(svg, right + 14.0, baseline, "font-size=\"12\"", &numbers);
 }
 
@@ -137,7 +146,7 @@ fn legend(svg: &mut String, baseline: f64, circumstances: &Circumstances) {
         middle + 8.0
     );
     text(svg, 36.0, baseline, "font-size=\"12\"", "the floor: no libc, no options");
-    text(svg, 254.0, baseline, "font-size=\"12\"", "the goal, where below 1");
+    text(svg, 254.0, baseline, "font-size=\"12\"", "the limit");
     let made = format!("{}, Linux {}", circumstances.date, circumstances.kernel);
     text(svg, WIDTH - 20.0, baseline, "font-size=\"12\" text-anchor=\"end\"", &made);
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::names;
+use crate::table::Column;
+use crate::ways::{WAYS, Way};
 
 /// What a program is to the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub enum Kind {
     Floor,
     /// sexton, in one of its builds.
     Sexton,
+    /// A copy of the first build of sexton: what is different between the two is noise.
+    Again,
     /// Another init.
     Peer,
 }
@@ -23,24 +27,32 @@ pub enum Kind {
 /// One program.
 #[derive(Clone, Debug)]
 pub struct Contestant {
-    /// What the table calls it.
-    pub name: String,
-    /// Its version, if a package manager knows one.
-    pub version: Option<String>,
-    /// What it is to us.
-    pub kind: Kind,
+    /// What the tables say of it.
+    pub column: Column,
+    /// The package that a peer is from.
+    package: &'static str,
     /// A copy of it, in the same place as those of all others; none for the command alone.
     path: Option<String>,
+    /// The same file under the names of peers.
+    names: Vec<(&'static str, String)>,
 }
 
 impl Contestant {
+    /// What it is to us.
+    pub fn kind(&self) -> Kind {
+        self.column.kind
+    }
+
     /// The command line that runs this command under it.
-    pub fn line<'a>(&'a self, command: &[&'a str]) -> Vec<&'a str> {
-        let init: &[&str] = match &self.path {
-            Some(path) => &[path.as_str(), "--"],
-            None => &[],
+    pub fn line<'a>(&'a self, way: &Way, command: &[&'a str]) -> Vec<&'a str> {
+        let Some(path) = &self.path else { return command.to_vec() };
+        let known = self.names.iter().find(|(name, _)| Some(*name) == way.name);
+        let (path, options) = match self.kind() {
+            Kind::Bare | Kind::Floor => (path, &[][..]),
+            Kind::Sexton | Kind::Again => (known.map_or(path, |(_, path)| path), way.of_sexton()),
+            Kind::Peer => (path, way.of_peer(self.package)),
         };
-        [init, command].concat()
+        [&[path.as_str()], options, &["--"], command].concat()
     }
 
     /// The size of its file, in bytes.
@@ -79,23 +91,39 @@ impl Field {
         let ours = std::env::current_exe()?;
         let beside = |name: &str| ours.with_file_name(name);
         field.command = field.copy("command", &beside("command"))?;
-        field.contestants.push(Contestant { name: "no init".into(), version: None, kind: Kind::Bare, path: None });
-        for (name, path) in sextons {
-            field.add(name, None, Kind::Sexton, path)?;
+        let bare = Column { name: "no init".into(), version: None, kind: Kind::Bare };
+        field.contestants.push(Contestant { column: bare, package: "", path: None, names: Vec::new() });
+        for (index, (name, path)) in sextons.iter().enumerate() {
+            field.add(name, "", Kind::Sexton, path)?;
+            if index == 0 {
+                field.add(&format!("{name} again"), "", Kind::Again, path)?;
+            }
         }
         for (name, package) in PEERS {
             match installed(name) {
-                Some(path) => field.add(name, version(package), Kind::Peer, &path)?,
+                Some(path) => field.add(name, package, Kind::Peer, &path)?,
                 None => field.missing.push(format!("{name} is not installed: apt-get install {package}")),
             }
         }
-        field.add("floor", None, Kind::Floor, &beside("floor"))?;
+        field.add("floor", "", Kind::Floor, &beside("floor"))?;
         Ok(field)
     }
 
-    fn add(&mut self, name: &str, version: Option<String>, kind: Kind, path: &Path) -> io::Result<()> {
-        let path = Some(self.copy(&name.replace(' ', "-"), path)?);
-        self.contestants.push(Contestant { name: name.into(), version, kind, path });
+    fn add(&mut self, name: &str, package: &'static str, kind: Kind, path: &Path) -> io::Result<()> {
+        let place = name.replace(' ', "-");
+        let path = self.copy(&place, path)?;
+        let mut names = Vec::new();
+        if matches!(kind, Kind::Sexton | Kind::Again) {
+            let folder = self.folder.join(format!("names-of-{place}"));
+            fs::create_dir(&folder)?;
+            for known in WAYS.iter().filter_map(|way| way.name) {
+                let link = folder.join(known);
+                fs::hard_link(&path, &link)?;
+                names.push((known, utf8(link)?));
+            }
+        }
+        let column = Column { name: name.into(), version: version(package), kind };
+        self.contestants.push(Contestant { column, package, path: Some(path), names });
         Ok(())
     }
 
@@ -105,8 +133,17 @@ impl Field {
         let copy = self.folder.join(name);
         let made = fs::copy(path, &copy).and_then(|_| fs::File::open(&copy)?.sync_all());
         made.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-        copy.into_os_string().into_string().map_err(|_| io::Error::other("the temporary folder's name is not UTF-8"))
+        utf8(copy)
     }
+
+    /// The folder that the command is in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn utf8(path: PathBuf) -> io::Result<String> {
+    path.into_os_string().into_string().map_err(|_| io::Error::other("the temporary folder's name is not UTF-8"))
 }
 
 impl Drop for Field {
@@ -121,6 +158,9 @@ fn installed(name: &str) -> Option<PathBuf> {
 }
 
 fn version(package: &str) -> Option<String> {
+    if package.is_empty() {
+        return None;
+    }
     let query = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output().ok()?;
     String::from_utf8(query.stdout).ok().filter(|version| query.status.success() && !version.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Starts a program as PID 1 of a fresh PID namespace, in the same state each time.
+//! Starts a program as PID 1 of a fresh PID namespace and as the leader of a session, in the same state each time.
 //!
 //! The only file of the benchmark proper with `unsafe` code. The process must have one thread: what
 //! is done between fork and exec is not async-signal-safe otherwise.
@@ -141,6 +141,9 @@ fn prepare(setup: Setup, memory: &Memory, null: &File, held: Option<&OwnedFd>) -
     if let Some(cpu) = setup.cpu {
         stay_on(cpu)?;
     }
+    // As runc and crun do, so that the session is the container's, and with it the scheduler's group.
+    // SAFETY: takes nothing.
+    check(unsafe { libc::setsid() })?;
     if setup.own_proc || setup.pinned {
         mount(None, c"/", None, libc::MS_REC | libc::MS_PRIVATE)?;
         mount(None, c"/proc", Some(c"proc"), 0)?;
@@ -148,10 +151,8 @@ fn prepare(setup: Setup, memory: &Memory, null: &File, held: Option<&OwnedFd>) -
     if setup.pinned {
         // SAFETY: takes an integer.
         check(unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) })?;
-        // Where we are gets into the environment of what valgrind runs, and sexton asks for our terminal.
+        // Where we are gets into the environment of what valgrind runs.
         std::env::set_current_dir("/")?;
-        // SAFETY: takes nothing.
-        check(unsafe { libc::setsid() })?;
         mount(Some(c"/mnt/mountinfo"), c"/proc/1/mountinfo", None, libc::MS_BIND)?;
         mount(Some(c"/mnt/own-cgroup"), c"/proc/1/cgroup", None, libc::MS_BIND)?;
     }

@@ -1,11 +1,13 @@
 //! What sexton costs, beside its peers.
 //!
 //! - [`launch`] starts a program as PID 1 of a fresh PID namespace; all `unsafe` code is there;
-//! - [`contestants`] are the programs: sexton, its peers, a floor, and no init at all;
-//! - [`lives`] are ways in which sexton is started, each with options of its own;
-//! - [`measures`] puts each question to all of them and gives a [`table`];
+//! - [`lives`] are ways in which `guard` and `hot` start sexton, each with options of its own;
+//! - [`contestants`] are the programs: sexton, its peers, a floor, and no init at all; [`ways`] are the ways
+//!   in which they are started;
+//! - [`questions`] are what is asked, and what must hold; [`measures`] puts them to everybody and gives a
+//!   [`table`];
 //! - [`proc`] and [`calls`] ask the kernel about a process;
-//! - [`page`], [`json`] and [`chart`] are what people get to see.
+//! - [`page`], [`json`] and [`chart`] are what people get to see, [`published`] is where.
 //!
 //! `bench` measures; `guard` checks what does not depend on the machine's speed; `hot` finds what every start
 //! runs, for `.cargo/hot.ld`.
@@ -22,5 +24,8 @@ pub mod measures;
 mod names;
 pub mod page;
 pub mod proc;
+pub mod published;
+pub mod questions;
 pub mod shared;
 pub mod table;
+pub mod ways;

@@ -1,11 +1,12 @@
-//! The table as Markdown, and what it was measured on.
+//! The tables as Markdown, and what they were measured on.
 
 use std::fmt::Write;
 use std::fs::read_to_string;
 use std::process::Command;
 
 use crate::contestants::Kind;
-use crate::table::{Cell, Goal, Row, Table, Unit};
+use crate::questions::{Limit, Section};
+use crate::table::{Cell, Column, Row, Table, Unit, Verdict};
 
 /// What a run is worth nothing without.
 #[derive(Clone, Debug)]
@@ -49,81 +50,147 @@ impl Circumstances {
     }
 }
 
-/// Everything, with the 99th percentiles.
-pub fn whole(table: &Table, circumstances: &Circumstances) -> String {
-    let mut page = short(table, circumstances);
-    let late = |row: &Row| row.unit == Unit::Time && row.cells.iter().flatten().any(|cell| cell.p99 > cell.median);
-    page += "\nOf a hundred, 99 were not above this:\n\n";
-    page += &head(table, &[]);
-    for row in table.rows.iter().filter(|row| late(row)) {
-        let _ = writeln!(page, "| {} |{}", row.title, cells(table, row, |cell| cell.p99));
-    }
-    page
-}
+/// What decides, for people who do not want to know everything.
+pub const DECIDING: [&str; 6] = ["start", "start expect", "exit", "signal", "each_of_200", "size"];
 
-/// The table of medians, with what must be known of it.
-pub fn short(table: &Table, circumstances: &Circumstances) -> String {
-    let mut page = head(table, &["to the best peer", "goal"]);
-    for row in &table.rows {
-        let ratio = table.sexton().and_then(|sexton| table.ratio(row, sexton));
-        let ratio = ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+/// The rows that decide, beside each peer.
+pub fn summary(table: &Table, circumstances: &Circumstances) -> String {
+    let is_shown = |column: &Column| column.kind == Kind::Peer;
+    let columns: Vec<usize> = table.sexton().into_iter().chain(columns(table, is_shown)).collect();
+    let mut page = head(table, &columns, &["to the best peer"]);
+    for row in DECIDING.iter().filter_map(|key| table.row(key)) {
         let _ = writeln!(
             page,
-            "| {} |{} {ratio} | {} |",
-            row.title,
-            cells(table, row, |cell| cell.median),
-            goal(table, row)
+            "| {} |{} {} |",
+            row.question.title,
+            cells(row, &columns, |cell| cell.median),
+            beside(table, row)
         );
     }
-    let Circumstances { date, kernel, machine, command, .. } = circumstances;
-    let _ = write!(page, "\n{date}, Linux {kernel}, {machine}; `{command}`. Medians.");
-    let versions: Vec<_> = table
-        .contestants
-        .iter()
-        .filter_map(|contestant| Some(format!("{} {}", contestant.name, contestant.version.as_ref()?)))
-        .collect();
-    if !versions.is_empty() {
-        let _ = write!(page, " {}.", versions.join(", "));
-    }
-    let alone = |key: &str| {
-        let row = table.rows.iter().find(|row| row.key == key)?;
-        Some(Unit::Time.show(table.cell(row, Kind::Bare)?.median))
-    };
-    if let (Some(start), Some(exit), Some(life)) = (alone("start"), alone("exit"), alone("life")) {
-        let _ = write!(page, " Without an init a start takes {start}, an exit {exit}, a whole life {life}.");
-    }
-    page.push('\n');
+    let _ = writeln!(page, "\n{}", surroundings(table, circumstances));
     page
 }
 
-fn columns(table: &Table) -> impl Iterator<Item = usize> {
-    (0..table.contestants.len()).filter(|index| table.contestants[*index].kind != Kind::Bare)
+/// What the words of the tables mean.
+const WORDS: &str = "\
+A ratio is sexton's number over that of the best peer in the same row. The *noise* is how far from 1 the same ratio gets
+for two copies of sexton, which take turns with all others. A ratio, or a limit, that is no farther off than the noise is
+*parity*: neither won nor lost, neither held nor missed.
+";
+
+/// Everything: what must hold, the medians, how much they scatter, the 99th percentiles.
+pub fn whole(table: &Table, circumstances: &Circumstances) -> String {
+    let columns: Vec<usize> = columns(table, |column| column.kind != Kind::Bare).collect();
+    let mut page = format!("{}\n\n## What must hold\n\n{WORDS}\n{}", surroundings(table, circumstances), limits(table));
+    let sections = [
+        (Section::Life, "Without options"),
+        (Section::Ways, "With options, under a peer's name, with variables"),
+        (Section::Growth, "Ten times as much"),
+    ];
+    for (section, title) in sections {
+        let _ = write!(page, "\n## {title}\n\n{}", head(table, &columns, &["to the best peer", "noise"]));
+        for row in rows_of(table, section) {
+            let (title, cells) = (&row.question.title, cells(row, &columns, |cell| cell.median));
+            let _ = writeln!(page, "| {title} |{cells} {} | {} |", beside(table, row), noise(row));
+        }
+    }
+    let _ = write!(page, "\n## How much it scatters\n\nBetween these two is the middle half of all rounds:\n\n");
+    page += &head(table, &columns, &[]);
+    for row in table.rows.iter().filter(|row| row.question.unit == Unit::Time) {
+        let range =
+            |cell: Cell| format!("{} – {}", row.question.unit.show(cell.low), row.question.unit.show(cell.high));
+        let _ = writeln!(page, "| {} |{}", row.question.title, shown(row, &columns, range));
+    }
+    let _ = write!(page, "\nOf a hundred rounds without options, 99 were not above this:\n\n");
+    page += &head(table, &columns, &[]);
+    for row in rows_of(table, Section::Life).filter(|row| row.question.unit == Unit::Time) {
+        let _ = writeln!(page, "| {} |{}", row.question.title, cells(row, &columns, |cell| cell.p99));
+    }
+    page
 }
 
-fn head(table: &Table, more: &[&str]) -> String {
-    let names = columns(table).map(|index| table.contestants[index].name.as_str()).chain(more.iter().copied());
+/// What must hold, and whether it does.
+pub fn limits(table: &Table) -> String {
+    let mut page = String::from("| | limit | sexton | the best peer | ratio | noise | |\n| --- |");
+    page += &" ---: |".repeat(5);
+    page += " --- |\n";
+    for row in &table.rows {
+        let Some(limit) = row.question.limit else { continue };
+        let unit = row.question.unit;
+        let limit = match limit {
+            Limit::Ratio(limit) => format!("{limit:.2} of the best peer's"),
+            Limit::AtMost(limit) => unit.show(limit),
+            Limit::MoreThan(_, limit) => format!("{} more than without", unit.show(limit)),
+        };
+        let sexton = table.cell(row, Kind::Sexton).map(|cell| unit.show(cell.median)).unwrap_or_default();
+        let best = table.best_peer(row).filter(|_| unit != Unit::Times);
+        let best = best.map(|(peer, best)| format!("{} ({})", unit.show(best), peer.name)).unwrap_or_default();
+        let ratio = table.ratio(row).map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let verdict = match table.verdict(row) {
+            Some(Verdict::Held) => "held",
+            Some(Verdict::Parity) => "parity",
+            Some(Verdict::Missed) => "**missed**",
+            None => "not measured",
+        };
+        let title = &row.question.title;
+        let _ = writeln!(page, "| {title} | ≤ {limit} | {sexton} | {best} | {ratio} | {} | {verdict} |", noise(row));
+    }
+    page
+}
+
+fn rows_of(table: &Table, section: Section) -> impl Iterator<Item = &Row> {
+    table.rows.iter().filter(move |row| row.question.section == section)
+}
+
+fn surroundings(table: &Table, circumstances: &Circumstances) -> String {
+    let Circumstances { date, kernel, machine, command, .. } = circumstances;
+    let mut text = format!("{date}, Linux {kernel}, {machine}; `{command}`. Medians.");
+    let versions: Vec<_> = table
+        .columns
+        .iter()
+        .filter_map(|column| Some(format!("{} {}", column.name, column.version.as_ref()?)))
+        .collect();
+    if !versions.is_empty() {
+        let _ = write!(text, " {}.", versions.join(", "));
+    }
+    let alone = |key: &str| Some(Unit::Time.show(table.cell(table.row(key)?, Kind::Bare)?.median));
+    if let (Some(start), Some(exit), Some(life)) = (alone("start"), alone("exit"), alone("life")) {
+        let _ = write!(text, " Without an init a start takes {start}, an exit {exit}, a whole life {life}.");
+    }
+    text
+}
+
+fn columns(table: &Table, is_shown: impl Fn(&Column) -> bool) -> impl Iterator<Item = usize> {
+    (0..table.columns.len()).filter(move |index| is_shown(&table.columns[*index]))
+}
+
+fn head(table: &Table, columns: &[usize], more: &[&str]) -> String {
+    let names = columns.iter().map(|index| table.columns[*index].name.as_str()).chain(more.iter().copied());
     let names: Vec<&str> = names.collect();
     format!("| | {} |\n| --- |{}\n", names.join(" | "), " ---: |".repeat(names.len()))
 }
 
-fn cells(table: &Table, row: &Row, number: impl Fn(Cell) -> f64) -> String {
+fn cells(row: &Row, columns: &[usize], number: impl Fn(Cell) -> f64) -> String {
+    shown(row, columns, |cell| row.question.unit.show(number(cell)))
+}
+
+fn shown(row: &Row, columns: &[usize], show: impl Fn(Cell) -> String) -> String {
     let mut line = String::new();
-    for index in columns(table) {
-        let shown = row.cells[index].map(|cell| row.unit.show(number(cell))).unwrap_or_default();
-        let _ = write!(line, " {shown} |");
+    for index in columns {
+        let _ = write!(line, " {} |", row.cells[*index].map(&show).unwrap_or_default());
     }
     line
 }
 
-fn goal(table: &Table, row: &Row) -> String {
-    let goal = match row.goal {
-        Some(Goal::Ratio(goal)) => format!("{goal:.2}"),
-        Some(Goal::AtMost(goal)) => row.unit.show(goal),
-        None => return String::new(),
-    };
-    match table.is_met(row) {
-        Some(true) => format!("≤ {goal} ✓"),
-        Some(false) => format!("≤ {goal} **missed**"),
-        None => format!("≤ {goal}"),
+/// The ratio to the best peer, and whether it is one.
+fn beside(table: &Table, row: &Row) -> String {
+    match (table.ratio(row), table.beside(row)) {
+        (Some(ratio), Some(Verdict::Parity)) => format!("{ratio:.2}, parity"),
+        (Some(ratio), _) => format!("{ratio:.2}"),
+        _ => String::new(),
     }
+}
+
+fn noise(row: &Row) -> String {
+    row.noise.map(|noise| format!("±{:.1}%", noise * 100.0)).unwrap_or_default()
 }

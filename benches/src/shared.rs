@@ -9,6 +9,20 @@ pub const DESCRIPTOR: i32 = 3;
 /// So much of it is mapped.
 pub const SIZE: usize = 4096;
 
+/// What all inits forward and no init takes for itself, as signal(7) numbers them: SIGHUP, SIGINT, SIGUSR1,
+/// SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH.
+pub const TO_NOTE: [i32; 8] = [1, 2, 10, 12, 14, 26, 27, 28];
+
+/// The same as a set.
+pub const NOTED: u64 = {
+    let (mut set, mut index) = (0, 0);
+    while index < TO_NOTE.len() {
+        set |= 1 << (TO_NOTE[index] - 1);
+        index += 1;
+    }
+    set
+};
+
 /// Times are nanoseconds of CLOCK_MONOTONIC. All of it is zero at first.
 #[derive(Debug)]
 #[repr(C)]

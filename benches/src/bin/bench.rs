@@ -1,6 +1,7 @@
 //! `bench [--quick | --full] [--publish] --out DIRECTORY NAME=SEXTON...`: sexton beside its peers.
+//! `bench --again`: the published pages once more, of the numbers in docs/bench.json.
 //!
-//! Prints the table, and writes bench.md, bench.json and bench.svg into a directory. The goals are
+//! Prints the tables, and writes bench.md, bench.json and bench.svg into a directory. The limits are
 //! for the first build of sexton. With `--publish` the repository's README and docs/ get them.
 
 use std::fs;
@@ -11,15 +12,14 @@ use std::process::ExitCode;
 use sexton_bench::contestants::Field;
 use sexton_bench::measures::{self, Rounds};
 use sexton_bench::page::{self, Circumstances};
-use sexton_bench::{chart, json, launch};
-
-/// Where the README has the table.
-const BEGIN: &str = "<!-- bench: `make bench BENCH='--full --publish'` writes from here -->\n";
-const END: &str = "<!-- bench: to here -->\n";
+use sexton_bench::table::Table;
+use sexton_bench::{chart, json, launch, published};
 
 struct Arguments {
     rounds: Rounds,
+    is_full: bool,
     publish: bool,
+    again: bool,
     out: PathBuf,
     sextons: Vec<(String, PathBuf)>,
 }
@@ -36,8 +36,12 @@ fn main() -> ExitCode {
 
 fn run() -> io::Result<()> {
     let arguments = Arguments::parse()?;
-    let is_full = std::env::args().any(|word| word == "--full");
-    let command = if is_full { "make bench BENCH=--full" } else { "make bench" };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if arguments.again {
+        let (table, circumstances) = json::read(&fs::read_to_string(root.join("docs/bench.json"))?)?;
+        return publish(&root, &table, &circumstances);
+    }
+    let command = if arguments.is_full { "make bench FULL=1" } else { "make bench" };
     let circumstances = Circumstances::look(command.into());
     if circumstances.load.parse().is_ok_and(|load: f64| load > 0.5) {
         eprintln!("The load is {}: times will be too long, ratios too near to 1.", circumstances.load);
@@ -57,24 +61,28 @@ fn run() -> io::Result<()> {
     write(&arguments.out.join("bench.json"), &json::of(&table, &circumstances))?;
     write(&arguments.out.join("bench.svg"), &chart::of(&table, &circumstances))?;
     if arguments.publish {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        write(&root.join("docs/bench.json"), &json::of(&table, &circumstances))?;
-        write(&root.join("docs/bench.svg"), &chart::of(&table, &circumstances))?;
-        publish(&root.join("README.md"), &page::short(&table, &circumstances))?;
+        publish(&root, &table, &circumstances)?;
     }
     Ok(())
 }
 
 impl Arguments {
     fn parse() -> io::Result<Arguments> {
-        let mut arguments =
-            Arguments { rounds: Rounds::QUICK, publish: false, out: PathBuf::new(), sextons: Vec::new() };
+        let mut arguments = Arguments {
+            rounds: Rounds::QUICK,
+            is_full: false,
+            publish: false,
+            again: false,
+            out: PathBuf::new(),
+            sextons: Vec::new(),
+        };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match (word.as_str(), word.split_once('=')) {
-                ("--quick", _) => arguments.rounds = Rounds::QUICK,
-                ("--full", _) => arguments.rounds = Rounds::FULL,
+                ("--quick", _) => (arguments.rounds, arguments.is_full) = (Rounds::QUICK, false),
+                ("--full", _) => (arguments.rounds, arguments.is_full) = (Rounds::FULL, true),
                 ("--publish", _) => arguments.publish = true,
+                ("--again", _) => arguments.again = true,
                 ("--out", _) => arguments.out = words.next().unwrap_or_default().into(),
                 (_, Some((name, path))) if !name.starts_with('-') => {
                     arguments.sextons.push((name.into(), path.into()));
@@ -82,23 +90,22 @@ impl Arguments {
                 _ => return Err(io::Error::other(format!("what is {word}?"))),
             }
         }
-        if arguments.out.as_os_str().is_empty() || arguments.sextons.is_empty() {
-            return Err(io::Error::other("bench [--quick | --full] [--publish] --out DIRECTORY NAME=SEXTON..."));
+        if !arguments.again && (arguments.out.as_os_str().is_empty() || arguments.sextons.is_empty()) {
+            return Err(io::Error::other(
+                "bench --again, or bench [--quick | --full] [--publish] --out DIRECTORY NAME=SEXTON...",
+            ));
         }
         Ok(arguments)
     }
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    fs::write(path, text).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
+fn publish(root: &Path, table: &Table, circumstances: &Circumstances) -> io::Result<()> {
+    published::files(root, table, circumstances)?.iter().try_for_each(|(path, text)| {
+        eprintln!("writes {}", path.strip_prefix(root).unwrap_or(path).display());
+        write(path, text)
+    })
 }
 
-fn publish(readme: &Path, page: &str) -> io::Result<()> {
-    let text = fs::read_to_string(readme)?;
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let Some((before, after)) = parts else {
-        return Err(io::Error::other(format!("{} has no place for the table: {BEGIN}{END}", readme.display())));
-    };
-    let chart = "![What sexton costs, beside the best of the other inits](docs/bench.svg)";
-    write(readme, &format!("{before}{BEGIN}\n{chart}\n\n{page}\n{END}{after}"))
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    fs::write(path, text).map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
 }

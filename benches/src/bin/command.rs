@@ -2,9 +2,9 @@
 //! happened to it:
 //!
 //! - `exit`: exits at once.
-//! - `leave`: exits once it is told to.
+//! - `leave STATUS`: exits with this status once it is told to.
 //! - `wait`: does nothing until it is killed.
-//! - `signals`: notes each SIGUSR1.
+//! - `signals`: notes each signal of those that ask for nothing but a note, and exits at SIGTERM or SIGQUIT.
 //! - `orphans N`: leaves N dead children to the init, each when the last one is reaped.
 //! - `storm N`: the same without waiting.
 //! - `busy N`: leaves a dead child to the init each time that it is told to go on, N of them, then
@@ -28,8 +28,9 @@ use bare::{ALL_SIGNALS, call, set_mask, wait_signal};
 use shared::Shared;
 use syscalls::Sysno;
 
-const TO_STOP: u64 = 1 << (15 - 1);
-const TO_NOTE: u64 = 1 << (10 - 1);
+const TERMINATE: i32 = 15;
+const QUIT: i32 = 3;
+const TO_STOP: u64 = 1 << (TERMINATE - 1) | 1 << (QUIT - 1);
 
 #[unsafe(no_mangle)]
 fn program(args: &'static [*const u8]) -> i32 {
@@ -46,6 +47,7 @@ fn program(args: &'static [*const u8]) -> i32 {
         say_ready(shared);
         wait_go(shared, 1);
         shared.happened.store(now(), Ordering::Relaxed);
+        return count as i32;
     } else if is("wait") {
         say_ready(shared);
         wait_for_ever();
@@ -96,12 +98,18 @@ fn program(args: &'static [*const u8]) -> i32 {
     0
 }
 
-/// Until SIGTERM comes.
+/// Until it is told to stop.
 fn note_signals(shared: &Shared) {
     say_ready(shared);
-    while wait_signal(TO_NOTE | TO_STOP) == 10 {
-        shared.happened.store(now(), Ordering::Relaxed);
-        say_ready(shared);
+    loop {
+        let signal = wait_signal(shared::NOTED | TO_STOP);
+        if matches!(signal, TERMINATE | QUIT) {
+            return;
+        }
+        if signal > 0 {
+            shared.happened.store(now(), Ordering::Relaxed);
+            say_ready(shared);
+        }
     }
 }
 
