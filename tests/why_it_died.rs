@@ -218,7 +218,7 @@ fn one_process_that_was_left_is_told_as_one() {
     for place in BOTH {
         let options = ["-v", "--orphans", "stop"];
         let (_, _, stderr) = Sexton::new(place).options(options).probe(["sleepers", "1"]).finish();
-        assert_has(&stderr, &["sent SIGTERM to 1 process that "]);
+        assert_has(&stderr, &["sent SIGTERM to 1 process, now that "]);
     }
 }
 
