@@ -124,7 +124,7 @@ prove: build probe ## Explore the state machine further, and send 2,000 storms o
 SHARD ?= 0/24
 BASE ?= HEAD~1
 
-mutants: ## Change the source in every way that cargo-mutants knows: SHARD=3/24 is one share of it (an hour)
+mutants: ## Change the source in every way that cargo-mutants knows: SHARD=3/24 is one share of it
 	CARGO='$(CARGO)' .ci/mutants all $(SHARD)
 
 mutants-diff: ## The same for the lines that differ from BASE (HEAD~1), for 15 minutes at most (MUTANTS_MINUTES)

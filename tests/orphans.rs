@@ -658,10 +658,11 @@ fn with_die_with_sexton_the_kernel_kills_the_command_when_sexton_is_killed() {
     harness::kill(command, 15);
 }
 
-/// A job as CI runs it: a tool in the foreground, a server in the background, and a daemon.
+/// A job as CI runs it: a tool in the foreground, a server in the background, and a daemon. Where the grace period is
+/// used up, a busy machine has two seconds more before the runner's next step.
 fn ci_job(options: &[&str]) -> Running {
     let options =
-        [options, &["--orphans", "stop", "--grace-period", "4s", "--stop-signal", "INT", "--stop-signal", "TERM"]]
+        [options, &["--orphans", "stop", "--grace-period", "3s", "--stop-signal", "INT", "--stop-signal", "TERM"]]
             .concat();
     let script =
         "SERVER & setsid SERVER & SERVER; true".replace("SERVER", &format!("{} server 200", probe_binary().display()));
