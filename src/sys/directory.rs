@@ -10,6 +10,10 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
+/// To look at what the kernel tells. Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
+/// Without O_CLOEXEC: nothing is executed while it is open, and musl makes a system call of its own for that flag.
+pub(super) const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK);
+
 /// Room for some names at a time, aligned as `struct linux_dirent64` wants it.
 #[repr(align(8))]
 struct Entries([u8; 2048]);
@@ -20,9 +24,7 @@ struct Entries([u8; 2048]);
 ///
 /// All of open(2)'s and getdents64(2)'s; some names may have been visited by then.
 pub fn each_name(directory: &CStr, mut visit: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
-    // Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let directory = open(directory, flags, Mode::empty())?;
+    let directory = open(directory, READ | OFlag::O_DIRECTORY, Mode::empty())?;
     let mut entries = Entries([0; 2048]);
     loop {
         let length = read_entries(&directory, &mut entries)?;

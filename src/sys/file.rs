@@ -10,11 +10,11 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, Mode, lstat, stat};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, eaccess};
 
+use super::directory::READ;
 use super::proc;
 
 /// Whether we may execute this file: by its mode and its ACL, and its mount's `noexec`.
@@ -105,10 +105,8 @@ pub(super) fn is_on_mount(path: &CStr, mount: &str) -> bool {
     number().unwrap_or(false)
 }
 
-/// Without waiting: a command that may mount can put FIFOs in the place of `/proc`. Without O_CLOEXEC: nothing is
-/// executed while it is open, and musl makes a system call of its own for that flag.
 fn open_to_read(path: &CStr) -> Option<OwnedFd> {
-    nix::fcntl::open(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty()).ok()
+    nix::fcntl::open(path, READ, Mode::empty()).ok()
 }
 
 /// Files that were read and are still open, for [`super::close_all_but_log`] to close along with

@@ -43,7 +43,8 @@ impl Parent {
         let mut parent = Parent { pid: getppid().as_raw(), signal, told: false };
         // SAFETY: takes integers.
         Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, parent.asked_for().number(), 0, 0, 0) })?;
-        parent.told = parent.is_another() || was_adopted(parent.pid);
+        // Of one that is outside nothing can be known.
+        parent.told = !parent.is_outside() && (parent.is_another() || was_adopted(parent.pid));
         Ok((parent, parent.told))
     }
 

@@ -7,11 +7,11 @@ use std::fmt;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::open;
 use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 
-use super::directory::{each_name, each_number};
+use super::directory::{READ, each_name, each_number};
 use super::process::own_pid;
 
 /// A process as `/proc/PID/stat` shows it (proc_pid_stat(5)).
@@ -88,9 +88,6 @@ const KILLED: u64 = 1 << (libc::SIGKILL - 1);
 
 /// `PF_FORKNOEXEC` in the same place.
 const FORKED_ONLY: u64 = 0x40;
-
-/// Without waiting: a command that may mount can put FIFOs in the place of `/proc`.
-const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_CLOEXEC);
 
 /// Calls `visit` for each process of `/proc` but the kernel's own threads, in the order of their pids, until it
 /// returns `false`.
