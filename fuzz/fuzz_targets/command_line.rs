@@ -42,6 +42,7 @@ fuzz_target!(|input: &[u8]| {
         match parsed.request {
             Ok(Request::Run(config)) => assert!(config.pause || !config.command.is_empty()),
             Ok(Request::Print(text)) => assert!(!text.is_empty()),
+            Ok(Request::Check(_)) => {}
             Err(UsageError(sentence)) => {
                 assert!(!sentence.is_empty() && !sentence.contains('\n'), "{sentence:?}");
                 assert!([1, 125].contains(&parsed.usage_status));
