@@ -113,6 +113,7 @@ fn cargo_install_from_a_repository_is_refused_unless_it_is_meant_to_be_dynamic()
 /// What `cargo package` makes is all that a build needs, without git.
 #[test]
 fn the_package_of_the_crate_builds_alone_is_static_and_knows_its_commit() {
+    needs!(GIT);
     let folder = Folder::new();
     let source = Path::new(SOURCE);
     succeeded(&typed(source, "cargo package --locked --allow-dirty --no-verify --quiet"));

@@ -608,8 +608,8 @@ fn memory_that_was_at_its_limit_since_the_stop_signal_is_told_as_well() {
         if with_swap.exists() {
             fs::write(with_swap, (64 << 20).to_string()).unwrap();
         }
-        // On a disk, and there by now.
-        let folder = Folder::new();
+        // On a disk, and there by now: /tmp may be in memory, which is not given back so easily.
+        let folder = Folder::in_target();
         let large = fs::File::create(folder.path("large")).unwrap();
         (0..24).for_each(|_| (&large).write_all(&[7; 1 << 20]).unwrap());
         large.sync_all().unwrap();

@@ -491,6 +491,13 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 impl Folder {
+    /// One in cargo's target folder, which is on a disk.
+    pub fn in_target() -> Folder {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(unique());
+        std::fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Folder(path)
+    }
+
     /// A file that may be executed.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         self.file_with_mode(name, content, 0o755)
