@@ -51,10 +51,11 @@ fn the_dockerfile_makes_an_image_of_one_static_file_that_another_build_copies_fr
          cargo vendor --quiet --locked {root}/crates >/dev/null && \
          printf '%s\\n' '[source.crates-io]' 'replace-with = \"here\"' '[source.here]' 'directory = \"/crates\"' \
             >{root}/rust/config.toml && \
-         tar -C {root} -c . | docker import --change 'ENV PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/rust \
+         tar -C {root} -c . | docker import --change 'LABEL {run}=' --change 'ENV PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/rust \
             CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0' - {image} >/dev/null",
         root = folder.0.display(),
-        image = rust.0
+        image = rust.0,
+        run = harness::run_name()
     ));
     let commit = "0123456789abcdef0123456789abcdef01234567";
     let arguments = format!("--network none --build-arg RUST={} --build-arg SOURCE_COMMIT={commit}", rust.0);

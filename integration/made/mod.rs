@@ -45,5 +45,7 @@ impl Image {
 impl Drop for Image {
     fn drop(&mut self) {
         let _ = try_typed(&format!("docker image rm --force {}", self.0));
+        // The stages of a build stay behind without a name; they have the label of what they were made from.
+        let _ = try_typed(&format!("docker image prune --force --filter label={}", run_name()));
     }
 }
