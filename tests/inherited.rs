@@ -172,6 +172,19 @@ fn once_the_command_runs_sexton_holds_its_log_alone_and_no_directory() {
     }
 }
 
+/// Nothing says which are open then, so all that the limit allows are closed.
+#[test]
+fn without_close_range_and_without_proc_sexton_holds_its_log_alone() {
+    let setup = ["no-proc", "open=9", "open=33", "deny=38:close_range"];
+    let mut run = Sexton::new(Place::Init).setup(setup).probe(["record", "15", "0"]);
+    run.line();
+    harness::wait_until("sexton closes what it does not need", || {
+        harness::descriptors(run.pid) == harness::log(Place::Init)
+    });
+    run.send(15);
+    assert_eq!(run.status(), Status::Exited(0));
+}
+
 /// A reader of a job's output must not have to wait for sexton.
 #[test]
 fn an_ordinary_commands_stdout_ends_when_the_command_closes_it() {
