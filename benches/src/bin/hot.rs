@@ -45,7 +45,7 @@ fn run() -> io::Result<()> {
     }
     names_of(ordinary, &["busy", "1"], signals, &mut second)?;
     let second: BTreeSet<String> = second.difference(&first).cloned().collect();
-    let lines = |names: &BTreeSet<String>| names.iter().map(|name| format!("    *({name})\n")).collect::<String>();
+    let lines = |names: &BTreeSet<String>| names.iter().map(|pattern| format!("    {pattern}\n")).collect::<String>();
     let text = [before, BEGIN, &lines(&first), THEN, &lines(&second), END, after].concat();
     println!("{} functions, and {} besides", first.len(), second.len());
     // Opened before the mounts changed, for it may lie where something else is now.
@@ -81,12 +81,15 @@ fn names_of(
     Ok(())
 }
 
-/// A pattern for the section of this function: hashes in its name are another compiler's otherwise. None for what
-/// is not Rust's.
+/// A pattern for the section of this function: hashes in its name are another compiler's otherwise. Of libc it is the
+/// whole file, which has the function's name and little else in it.
 fn pattern(name: &str) -> Option<String> {
     let name = name.split('\'').next()?.split(".llvm.").next()?;
-    let mangled = name.strip_prefix("_R")?;
-    let mut pattern = String::from(".text.*_R");
+    let Some(mangled) = name.strip_prefix("_R") else {
+        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        return is_name.then(|| format!("*libc.a:{name}.lo(.text .text.*)"));
+    };
+    let mut pattern = String::from("*(.text.*_R");
     let mut rest = mangled;
     while let Some(letter) = rest.chars().next() {
         rest = &rest[letter.len_utf8()..];
@@ -103,6 +106,6 @@ fn pattern(name: &str) -> Option<String> {
             rest = &rest[length + 1..];
         }
     }
-    pattern.push('*');
+    pattern.push_str("*)");
     Some(pattern)
 }
