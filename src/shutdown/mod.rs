@@ -385,6 +385,11 @@ impl Machine {
         act: &mut impl FnMut(Action),
     ) {
         let is_told = self.forward(received, what, act);
+        // What the command leaves is told what reached the command, not what a rule dropped.
+        let was_dropped = self.stop.is_some_and(|stop| self.policy.rewrites.apply(stop.signal).is_none());
+        if is_told && was_dropped {
+            self.stop = Some(received);
+        }
         if is_told && self.notice == Notice::NotDue {
             self.notice = Notice::DueAt(now.saturating_add(self.policy.notice_after));
         }

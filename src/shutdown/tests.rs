@@ -348,6 +348,17 @@ fn orphans_get_the_stop_signal_as_it_is_rewritten() {
 }
 
 #[test]
+fn orphans_are_told_what_reached_the_command_and_not_what_a_rule_dropped() {
+    let mut policy = Policy { orphans: Orphans::Stop, ..policy(5, 25) };
+    policy.stop_signals = policy.stop_signals.with(INT);
+    policy.rewrites.set(INT, None);
+    let mut machine = Driven(Machine::new(policy));
+    machine.signal(100, INT);
+    machine.signal(101, TERM);
+    assert_eq!(machine.at(102, Event::CommandExited), [stop_orphans(from_somebody(TERM))]);
+}
+
+#[test]
 fn a_command_that_had_to_be_killed_takes_its_orphans_along() {
     let mut machine = with_orphans(0, 5, Orphans::Stop);
     machine.signal(0, TERM);
