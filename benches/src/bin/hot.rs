@@ -86,7 +86,8 @@ fn names_of(
 fn pattern(name: &str) -> Option<String> {
     let name = name.split('\'').next()?.split(".llvm.").next()?;
     let Some(mangled) = name.strip_prefix("_R") else {
-        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let is_name =
+            !name.starts_with(char::is_numeric) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         return is_name.then(|| format!("*libc.a:{name}.lo(.text .text.*)"));
     };
     let mut pattern = String::from("*(.text.*_R");
