@@ -12,7 +12,12 @@ use sexton_bench::lives::{self, LIVES, Life};
 use sexton_bench::measures::settle;
 
 const BEGIN: &str = "    /* Written by `make hot`: what the start and the end of every command run, */\n";
-const THEN: &str = "    /* and what signals, orphans and the options that people use run besides. */\n";
+const THEN: &str = "    /* what the options that people use run besides, */\n";
+const LAST: &str = "    /* and what lines on stderr, signals and orphans run. */\n";
+
+/// Lives that do more than to start and to end.
+const RARE: [&str; 2] = ["verbose", "stop_orphans"];
+
 const END: &str = "    /* The end of what `make hot` writes. */\n";
 
 fn main() -> ExitCode {
@@ -37,17 +42,25 @@ fn run() -> io::Result<()> {
     launch::pin().map_err(|error| io::Error::other(format!("mounts of its own: {error}: run it as root")))?;
     lives::place(&sexton, &command)?;
     let [ordinary, others @ ..] = &LIVES;
-    let mut first = BTreeSet::new();
-    names_of(ordinary, &["exit"], |_| Ok(()), &mut first)?;
-    let mut second = BTreeSet::new();
-    for life in others {
-        names_of(life, &["exit"], |_| Ok(()), &mut second)?;
+    let (rare, usual): (Vec<&Life>, Vec<&Life>) = others.iter().partition(|life| RARE.contains(&life.name));
+    let exits = |lives: &[&Life]| {
+        let mut names = BTreeSet::new();
+        for life in lives {
+            names_of(life, &["exit"], |_| Ok(()), &mut names)?;
+        }
+        io::Result::Ok(names)
+    };
+    let mut rest = exits(&rare)?;
+    names_of(ordinary, &["busy", "1"], signals, &mut rest)?;
+    let (mut known, mut lines) = (BTreeSet::new(), String::new());
+    for (title, names) in [(BEGIN, exits(&[ordinary])?), (THEN, exits(&usual)?), (LAST, rest)] {
+        let new: Vec<&String> = names.difference(&known).collect();
+        println!("{} functions", new.len());
+        lines.push_str(title);
+        lines.extend(new.iter().map(|pattern| format!("    {pattern}\n")));
+        known.extend(names);
     }
-    names_of(ordinary, &["busy", "1"], signals, &mut second)?;
-    let second: BTreeSet<String> = second.difference(&first).cloned().collect();
-    let lines = |names: &BTreeSet<String>| names.iter().map(|pattern| format!("    {pattern}\n")).collect::<String>();
-    let text = [before, BEGIN, &lines(&first), THEN, &lines(&second), END, after].concat();
-    println!("{} functions, and {} besides", first.len(), second.len());
+    let text = [before, &lines, END, after].concat();
     // Opened before the mounts changed, for it may lie where something else is now.
     script_file.set_len(0)?;
     io::Write::write_all(&mut &script_file, text.as_bytes())
