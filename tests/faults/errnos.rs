@@ -39,7 +39,7 @@ pub fn of(call: &str) -> Vec<Errno> {
         "capget" => &[EINVAL, ESRCH],
         "chdir" => return joined(&PATH, &[]),
         "clone" | "vfork" | "fork" | "clone3" => &[EAGAIN, EINVAL, ENOMEM, ENOSPC, EUSERS],
-        // Of another process; our own clocks are no system calls.
+        // Of another process, and with musl at the start; otherwise our own clocks are no system calls.
         "clock_gettime" => &[EINVAL],
         "close" => &[EBADF, EIO, ENOSPC, EDQUOT],
         "close_range" => &[EINVAL, EMFILE, ENOMEM],
@@ -94,6 +94,7 @@ pub fn of(call: &str) -> Vec<Errno> {
         "rt_sigaction" | "rt_sigpending" | "rt_sigprocmask" => &[EINVAL],
         "rt_sigqueueinfo" => &[EAGAIN, EINVAL, ESRCH],
         "rt_sigtimedwait" => &[EAGAIN, EINVAL],
+        "sched_yield" => &[],
         "set_robust_list" => &[EINVAL],
         "set_tid_address" => &[],
         "setpgid" => &[EACCES, EINVAL, ESRCH],

@@ -207,7 +207,7 @@ impl Sexton {
         let stdin = launcher.stdin.take();
         let stdout = launcher.stdout.take().map(BufReader::new);
         let stderr = launcher.stderr.take();
-        Running { launcher, report, pid, stdin, stdout, stderr, traced: Vec::new(), ended: false }
+        Running { launcher, report, pid, stdin, stdout, stderr, traced: Vec::new(), ended: false, others: Vec::new() }
     }
 }
 
@@ -224,9 +224,21 @@ pub struct Running {
     pub traced: Vec<String>,
     /// The launcher has reaped sexton: its pid may be somebody else's.
     ended: bool,
+    /// Who is not below sexton, or will not be, and ends with the test all the same.
+    others: Vec<OwnedFd>,
 }
 
 impl Running {
+    /// These end with the test, wherever they are by then.
+    pub fn ends_too(&mut self, pids: impl IntoIterator<Item = i32>) {
+        self.others.extend(pids.into_iter().filter_map(pidfd));
+    }
+
+    /// Whoever is below sexton now ends with the test, though sexton itself may be gone before.
+    pub fn ends_all_below(&mut self) {
+        self.ends_too(descendants(self.pid));
+    }
+
     /// Sends sexton a signal.
     pub fn send(&self, signal: i32) {
         kill(self.pid, signal);
@@ -385,7 +397,7 @@ impl Drop for Running {
         let left = if self.ended { Vec::new() } else { descendants(self.pid) };
         let left: Vec<OwnedFd> = left.into_iter().filter_map(pidfd).collect();
         let _ = self.launcher.kill();
-        for process in left {
+        for process in left.iter().chain(&self.others) {
             let no_info = std::ptr::null::<libc::siginfo_t>();
             unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), libc::SIGKILL, no_info, 0) };
         }
