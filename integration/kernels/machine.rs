@@ -50,7 +50,8 @@ pub const AARCH64: Kind = Kind {
 pub struct Machine {
     qemu: Child,
     console: Receiver<Vec<u8>>,
-    /// All that came, and how much of it was waited for already.
+    /// All that came, as text as well, and how much of it was waited for already.
+    bytes: Vec<u8>,
     text: String,
     taken: usize,
     folder: PathBuf,
@@ -89,7 +90,7 @@ impl Machine {
                 }
             }
         });
-        Machine { qemu, console, text: String::new(), taken: 0, folder }
+        Machine { qemu, console, bytes: Vec::new(), text: String::new(), taken: 0, folder }
     }
 
     /// Waits for this text behind what was waited for before, and returns the line so far.
@@ -135,7 +136,9 @@ impl Machine {
     fn more(&mut self, deadline: Instant) -> bool {
         match self.console.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(bytes) => {
-                self.text.push_str(&String::from_utf8_lossy(&bytes).replace('\r', ""));
+                self.bytes.extend(bytes.iter().filter(|byte| **byte != b'\r'));
+                // All of it anew, for a letter may have come in two parts.
+                self.text = String::from_utf8_lossy(&self.bytes).into_owned();
                 true
             }
             Err(RecvTimeoutError::Disconnected) => false,
