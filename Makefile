@@ -95,9 +95,9 @@ AS_A_BACKGROUND_JOB := CARGO_TARGET_$(HOST)_RUNNER='env --block-signal --ignore-
 
 # Under the name that people give it in an image.
 test-dist: dist probe ## Run the same tests against the release file of this machine, with all signals ignored and blocked
-	@mkdir -p target/test-dist
-	cp dist/sexton-linux-$(HERE) target/test-dist/sexton
-	$(AS_A_BACKGROUND_JOB) TEST_BINARY='$(abspath target/test-dist/sexton)' $(RUN_TESTS) --no-fail-fast
+	@mkdir -p target/test/dist
+	cp dist/sexton-linux-$(HERE) target/test/dist/sexton
+	$(AS_A_BACKGROUND_JOB) TEST_BINARY='$(abspath target/test/dist/sexton)' $(RUN_TESTS) --no-fail-fast
 
 # The rest asks the kernel for what qemu-user does not do: docs/testing.md, "On aarch64".
 ARM64_TESTS := exit_status usage dialects signals shutdown inherited start why_not_started
