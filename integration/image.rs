@@ -64,22 +64,5 @@ fn the_dockerfile_makes_an_image_of_one_static_file_that_another_build_copies_fr
     let version = typed(&format!("docker run --rm --network none --entrypoint /sexton {} --version", sexton.0));
     assert_eq!(version.trim(), concat!("sexton ", env!("CARGO_PKG_VERSION"), " - git.0123456"));
 
-    copied_into_another_image_it_runs(&sexton);
-}
-
-/// By the two lines of a Dockerfile that everybody needs.
-fn copied_into_another_image_it_runs(sexton: &Image) {
-    let folder = Folder::new();
-    let dockerfile = format!(
-        "FROM scratch\nCOPY busybox /bin/\nCOPY --from={} /sexton /sexton\nENTRYPOINT [\"/sexton\", \"--\"]\n",
-        sexton.0
-    );
-    std::fs::write(folder.path("Dockerfile"), dockerfile).unwrap();
-    std::fs::copy(harness::image::busybox(), folder.path("busybox")).unwrap();
-    let image = Image::named("copied").build(&folder.path(""));
-    let said = typed(&format!(
-        "docker run --rm --network none {} /bin/busybox sh -c 'cat /proc/1/comm; exit 7' || echo status $?",
-        image.0
-    ));
-    assert_eq!(said, "sexton\nstatus 7\n");
+    sexton.runs_in_another_one();
 }

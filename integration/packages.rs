@@ -194,16 +194,7 @@ fn the_image_has_the_file_of_each_machine_and_a_build_copies_it_from_there() {
 
     let sexton = Image::named("released");
     typed(&format!("skopeo copy --quiet oci-archive:{archive} docker-daemon:{}", sexton.0));
-    let folder = Folder::new();
-    let dockerfile = format!(
-        "FROM scratch\nCOPY busybox /bin/\nCOPY --from={} /sexton /sexton\nENTRYPOINT [\"/sexton\", \"--\"]\n",
-        sexton.0
-    );
-    std::fs::write(folder.path("Dockerfile"), dockerfile).unwrap();
-    std::fs::copy(harness::image::busybox(), folder.path("busybox")).unwrap();
-    let image = Image::named("copied").build(&folder.path(""));
-    let line = "/bin/busybox sh -c 'cat /proc/1/comm; exit 7' || echo status $?";
-    assert_eq!(typed(&format!("docker run --rm --network none {} {line}", image.0)), "sexton\nstatus 7\n");
+    sexton.runs_in_another_one();
 }
 
 #[test]

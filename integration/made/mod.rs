@@ -2,6 +2,8 @@
 
 use std::process::{Command, Stdio};
 
+use super::harness::image::busybox;
+use super::harness::names::Folder;
 use super::harness::{command, run_name};
 
 /// Types a line into bash, in the repository's folder. How long it takes is its own business: it builds things.
@@ -39,6 +41,21 @@ impl Image {
     pub fn build(self, options: &str) -> Image {
         typed(&format!("docker build --quiet --label {} --tag {} {options}", run_name(), self.0));
         self
+    }
+
+    /// Copies sexton from it into another image, by the two lines of a Dockerfile that everybody needs, and runs that.
+    #[track_caller]
+    pub fn runs_in_another_one(&self) {
+        let folder = Folder::new();
+        let dockerfile = format!(
+            "FROM scratch\nCOPY busybox /bin/\nCOPY --from={} /sexton /sexton\nENTRYPOINT [\"/sexton\", \"--\"]\n",
+            self.0
+        );
+        std::fs::write(folder.path("Dockerfile"), dockerfile).unwrap();
+        std::fs::copy(busybox(), folder.path("busybox")).unwrap();
+        let image = Image::named("copied").build(&folder.path(""));
+        let line = "/bin/busybox sh -c 'cat /proc/1/comm; exit 7' || echo status $?";
+        assert_eq!(typed(&format!("docker run --rm --network none {} {line}", image.0)), "sexton\nstatus 7\n");
     }
 }
 
