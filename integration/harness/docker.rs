@@ -172,6 +172,11 @@ impl Runtime for Docker {
             _ => &[],
         }
     }
+
+    fn tells_of_signals(&self) -> bool {
+        // gVisor's file ends before the signals.
+        !matches!((self.0)().kind, Kind::Gvisor)
+    }
 }
 
 impl Started for Container {
