@@ -5,11 +5,9 @@ CARGO ?= cargo
 # The file that people take: the tests run it, not a build of their own (tests/harness/mod.rs).
 BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/sexton
 
-# The machines that release files are built for, by Docker's names, and what the compiler calls them.
-# `make dist` builds this machine's; DIST names others, or all.
-MACHINES := amd64 arm64
-RUST_amd64 := x86_64
-RUST_arm64 := aarch64
+# The machines that release files are built for, by Docker's names. `make dist` builds this machine's; DIST names
+# others, or all.
+MACHINES := $(shell sed '/^\#/d; s/ .*//' packaging/machines)
 HERE := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
 DIST ?= $(HERE)
 DIST_MACHINES := $(if $(filter all,$(DIST)),$(MACHINES),$(DIST))
@@ -28,7 +26,7 @@ RUN_TESTS := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 DIST_BIN = $(shell integration/need --rust-for-dist)
 
 .DEFAULT_GOAL := help
-.PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ { print $$1 }' $(MAKEFILE_LIST)) $(MACHINES:%=dist-%)
+.PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ { print $$1 }' $(MAKEFILE_LIST)) $(MACHINES:%=dist-%) $(MACHINES:%=test-%)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +34,8 @@ help: ## List the targets
 build: ## Build sexton: one static file, target/release/sexton
 	$(CARGO) build --release
 
-dist: $(DIST_MACHINES:%=dist-%) ## Build the release file of this machine, dist/sexton-linux-amd64 or -arm64; DIST=all builds both
+dist: ## Build the release file of this machine, dist/sexton-linux-amd64 or -arm64; DIST=all builds those of eight
+	packaging/dist $(if $(filter all,$(DIST)),--all-that-can-be) $(DIST_MACHINES)
 	cd dist && sha256sum $(DIST_MACHINES:%=sexton-linux-%) >SHA256SUMS && cat SHA256SUMS
 
 # The settings are cargo's unstable ones (.cargo/dist.toml), which a stable compiler has to be told.
@@ -44,11 +43,7 @@ DIST_BUILD = RUSTC_BOOTSTRAP=1 RUSTC=$(DIST_BIN)/rustc $(DIST_BIN)/cargo --confi
   build --release --locked --bin sexton
 
 $(MACHINES:%=dist-%): dist-%:
-	@integration/need $(sort dist-$* $(if $(filter dist,$(MAKECMDGOALS)),$(DIST_MACHINES:%=dist-%)))
-	@mkdir -p dist target/dist
-	ar cr target/dist/libunwind.a
-	$(DIST_BUILD) --target $(RUST_$*)-unknown-linux-musl
-	cp target/dist/$(RUST_$*)-unknown-linux-musl/release/sexton dist/sexton-linux-$*
+	packaging/dist $*
 
 # It is dated by the commit, so that a commit has one page.
 manual: ## Write the man page and the completions for bash, zsh and fish to target/manual
@@ -99,22 +94,15 @@ test-dist: dist probe ## Run the same tests against the release file of this mac
 	cp dist/sexton-linux-$(HERE) target/test/dist/sexton
 	$(AS_A_BACKGROUND_JOB) TEST_BINARY='$(abspath target/test/dist/sexton)' $(RUN_TESTS) --no-fail-fast
 
-# The rest asks the kernel for what qemu-user does not do: docs/testing.md, "On aarch64".
-ARM64_TESTS := exit_status usage dialects signals shutdown inherited start why_not_started
-ARM64_SKIP := real_time every_deadly_signal with_reraise_what_cannot every_signal_from_1_to_64 arrives_with_its_value \
-  a_rewritten_signal_arrives the_command_inherits_everything another_user_and_what no_flood_of_signals a_cancelled_ci_job under_timeout \
-  sent_at_any_moment sent_from_the_first_moment the_first_system_call three_descriptors no_more_process \
-  a_cgroup_with_too_many a_limit_on_the_processes a_noexec_mount an_image_from_scratch what_libc_the_image_has \
-  an_image_without_a_shell without_a_shell_in_the_image which_libc_it_wants a_32_bit_program a_corrupt_program \
-  a_loader_that_is_no a_program_for_another a_truncated_program
-ARM64_CASES := killed-by-real-time forwards-faults forwards-32-and-33 inherits-ignored keeps keeps-in-group-mode \
-  adopts subreaper subreaper-by-variable
-test-arm64: dist-arm64 probe ## Run the core tests against dist/sexton-linux-arm64 under qemu-user
-	@integration/need test-arm64
-	@mkdir -p target/arm64
-	printf '#!/bin/sh\nunset PWD\nexec %s -0 "$$0" "%s" "$$@"\n' "$$(command -v qemu-aarch64-static)" '$(abspath dist/sexton-linux-arm64)' >target/arm64/sexton
-	chmod +x target/arm64/sexton
-	TEST_BINARY='$(abspath target/arm64/sexton)' LEFT_OUT_CASES='$(ARM64_CASES)' $(CARGO) test --no-fail-fast $(ARM64_TESTS:%=--test %) -- $(ARM64_SKIP:%=--skip %)
+# What they run, and what they leave out: integration/foreign.
+$(MACHINES:%=test-%): test-%: dist-% probe
+	@integration/need test-machines
+	integration/foreign $*
+
+test-machines: probe ## Run the core tests against the release files of all other machines, under qemu-user (ten minutes)
+	@integration/need test-machines
+	packaging/dist $(filter-out $(HERE),$(MACHINES))
+	integration/foreign $(filter-out $(HERE),$(MACHINES))
 
 # The short versions of these are in `make test`.
 prove: build probe ## Explore the state machine further, and send 2,000 storms of signals (two minutes)

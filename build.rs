@@ -8,7 +8,7 @@ use std::process::Command;
 const NO_COMMIT: &str = "0000000";
 
 /// The machines that src/sys/first.rs has a first instruction for. Elsewhere it is libc's.
-const OWN_ENTRY: [&str; 2] = ["x86_64", "aarch64"];
+const OWN_ENTRY: [&str; 7] = ["x86_64", "aarch64", "riscv64", "powerpc64", "s390x", "arm", "x86"];
 
 /// Whoever wants a file that is not static says so here. Not with a name of our own variables: sexton
 /// warns of those that it does not know.

@@ -304,14 +304,16 @@ impl HeldBack {
         if self.is_over { Duration::ZERO } else { sleep.saturating_sub(self.since) }
     }
 
-    /// As the value of a signal: nanoseconds, and the highest bit.
+    /// As the value of a signal: milliseconds, and the highest bit of 32. There is no more room between a sexton
+    /// for 32 bits and one for 64.
     pub(crate) fn to_value(self) -> u64 {
-        let nanoseconds = u64::try_from(self.since.as_nanos()).unwrap_or(u64::MAX);
-        nanoseconds.min(u64::MAX >> 1) | u64::from(self.is_over) << 63
+        let milliseconds = u32::try_from(self.since.as_millis()).unwrap_or(u32::MAX);
+        u64::from(milliseconds.min(u32::MAX >> 1) | u32::from(self.is_over) << 31)
     }
 
     pub(crate) fn from_value(value: u64) -> HeldBack {
-        HeldBack { since: Duration::from_nanos(value & u64::MAX >> 1), is_over: value >> 63 != 0 }
+        let value = value as u32;
+        HeldBack { since: Duration::from_millis(u64::from(value & u32::MAX >> 1)), is_over: value >> 31 != 0 }
     }
 }
 
@@ -357,7 +359,9 @@ impl Received {
     /// Its exit status, or the signal that killed or stopped it: `si_status`, which shares its place with the
     /// value.
     pub fn child_status(&self) -> i32 {
-        self.value as i32
+        // An int at the beginning of a number that may be larger.
+        let [a, b, c, d, ..] = self.value.to_ne_bytes();
+        i32::from_ne_bytes([a, b, c, d])
     }
 
     /// Whether it was raised for sexton itself and is none of the command's business.
@@ -453,14 +457,14 @@ mod tests {
 
     #[test]
     fn a_value_says_how_long_a_signal_was_held_back_and_if_that_is_over() {
-        for since in [0, 1, 1_500_000_123, u64::MAX >> 1].map(Duration::from_nanos) {
+        for since in [0, 1, 1_500, u64::from(u32::MAX >> 1)].map(Duration::from_millis) {
             for is_over in [false, true] {
                 let held_back = HeldBack { since, is_over };
                 assert_eq!(HeldBack::from_value(held_back.to_value()), held_back);
             }
         }
         let long = HeldBack { since: Duration::MAX, is_over: false };
-        assert_eq!(HeldBack::from_value(long.to_value()).since, Duration::from_nanos(u64::MAX >> 1));
+        assert_eq!(HeldBack::from_value(long.to_value()).since, Duration::from_millis(u64::from(u32::MAX >> 1)));
     }
 
     #[test]

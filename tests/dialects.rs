@@ -62,7 +62,7 @@ fn listed() -> BTreeMap<(String, String), Difference> {
     rows
 }
 
-/// The cases that are not looked at: `make test-arm64` names those that show qemu-user, not sexton.
+/// The cases that are not looked at: integration/foreign names those that show qemu-user, not sexton.
 fn left_out() -> BTreeSet<String> {
     let named: BTreeSet<_> =
         std::env::var("LEFT_OUT_CASES").iter().flat_map(|names| names.split_whitespace().map(str::to_owned)).collect();

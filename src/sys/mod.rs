@@ -4,9 +4,6 @@
 
 #![allow(unsafe_code)]
 
-#[cfg(not(target_pointer_width = "64"))]
-compile_error!("sexton reads the kernel's signal structures in their 64-bit layout");
-
 mod append;
 mod cgroup;
 mod cpu;

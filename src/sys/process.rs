@@ -40,7 +40,8 @@ pub fn monotonic_now() -> Duration {
 /// The same for who asks once in a life, at its start: without the kernel's shared object (vdso(7)), for whose
 /// pages a process pays as long as it lives. glibc has looked at them by then anyway.
 pub fn monotonic_now_of_start() -> Duration {
-    if cfg!(not(target_env = "musl")) {
+    // With 32 bits musl knows best which of two system calls there is.
+    if cfg!(not(all(target_env = "musl", target_pointer_width = "64"))) {
         return monotonic_now();
     }
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -4,6 +4,7 @@
 //! command gets all 64 from sexton, so sexton talks to the kernel directly.
 
 use std::cell::UnsafeCell;
+use std::ffi::c_long;
 use std::mem::{MaybeUninit, size_of};
 use std::ptr;
 use std::time::Duration;
@@ -19,19 +20,24 @@ use crate::signal::{HeldBack, Received, Signal, SignalSet};
 /// What `sigsetsize` of the rt_ system calls must be: 64 signals, one bit each.
 const SET_SIZE: usize = size_of::<u64>();
 
-/// `siginfo_t` in the kernel's 64-bit layout (include/uapi/asm-generic/siginfo.h).
+/// `siginfo_t` of the kernel (include/uapi/asm-generic/siginfo.h).
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct SigInfo {
     signo: i32,
     errno: i32,
     code: i32,
+    // What follows is aligned for a pointer.
+    #[cfg(target_pointer_width = "64")]
     padding: i32,
     pid: i32,
     uid: u32,
-    value: u64,
-    rest: [u64; 12],
+    value: usize,
+    rest: [u32; REST],
 }
+
+/// How many words of it nobody here reads.
+const REST: usize = if cfg!(target_pointer_width = "64") { 24 } else { 26 };
 
 const _: () = assert!(size_of::<SigInfo>() == size_of::<libc::siginfo_t>());
 
@@ -151,8 +157,8 @@ extern "C" fn nothing(_signal: libc::c_int) {}
 /// By the system call itself: musl's sigaction(3) unblocks 32 and 33 before the first handler.
 pub(super) fn catch_blocked(signal: Signal) {
     // The kernel's own structure begins with the handler; no flags, no mask (rt_sigaction(2)).
-    let new = [nothing as *const () as usize as u64, 0, 0, 0];
-    let old: *const u64 = ptr::null();
+    let new = [nothing as *const () as usize, 0, 0, 0, 0];
+    let old: *const usize = ptr::null();
     // SAFETY: the kernel reads a structure that is not larger than this one; the handler does nothing.
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal.number(), new.as_ptr(), old, SET_SIZE) };
 }
@@ -224,16 +230,7 @@ impl Inbox {
 fn timed_wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
     let set = set.bits();
     let mut info = MaybeUninit::<SigInfo>::zeroed();
-    let timeout = timeout.map(|time| libc::timespec {
-        // Longer than the kernel can count is for ever to anyone.
-        tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: time.subsec_nanos().into(),
-    });
-    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: the set is SET_SIZE bytes, `info` has the size of a siginfo_t, the timeout is null
-    // or points to a timespec of this frame.
-    let signal =
-        unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info.as_mut_ptr(), timeout, SET_SIZE) };
+    let signal = sigtimedwait(&set, &mut info, timeout);
     let signal = Signal::new(signal as i32)?;
     // SAFETY: plain integers, zeroed and then written by the kernel.
     let info = unsafe { info.assume_init() };
@@ -243,7 +240,41 @@ fn timed_wait(set: SignalSet, timeout: Option<Duration>) -> Option<Received> {
         Received::HELD_BACK => libc::SI_QUEUE,
         code => code,
     };
-    Some(Received { signal, code, pid: info.pid, uid: info.uid, value: info.value })
+    Some(Received { signal, code, pid: info.pid, uid: info.uid, value: info.value as u64 })
+}
+
+#[cfg(target_pointer_width = "64")]
+fn sigtimedwait(set: &u64, info: &mut MaybeUninit<SigInfo>, timeout: Option<Duration>) -> c_long {
+    wait_by(libc::SYS_rt_sigtimedwait, set, info, timeout.map(|time| in_kernels_units(time, i64::MAX)))
+}
+
+/// With 32 bits there are two calls. The newer one came with Linux 5.1, and a seccomp profile may be older than
+/// that; a kernel may be built without the older one, which has room for 68 years.
+#[cfg(not(target_pointer_width = "64"))]
+fn sigtimedwait(set: &u64, info: &mut MaybeUninit<SigInfo>, timeout: Option<Duration>) -> c_long {
+    let signal = wait_by(SYS_RT_SIGTIMEDWAIT_TIME64, set, info, timeout.map(|time| in_kernels_units(time, i64::MAX)));
+    if signal > 0 || [Errno::EAGAIN, Errno::EINTR].contains(&Errno::last()) {
+        return signal;
+    }
+    wait_by(libc::SYS_rt_sigtimedwait, set, info, timeout.map(|time| in_kernels_units(time, i32::MAX)))
+}
+
+/// The newer one. Its number is the same on all machines, and the libc crate does not know it on all of them
+/// (include/uapi/asm-generic/unistd.h of Linux).
+#[cfg(not(target_pointer_width = "64"))]
+pub(super) const SYS_RT_SIGTIMEDWAIT_TIME64: c_long = 421;
+
+/// Seconds and nanoseconds. Longer than the kernel can count is for ever to anyone.
+fn in_kernels_units<T: TryFrom<u64> + From<i32>>(time: Duration, longest: T) -> [T; 2] {
+    [T::try_from(time.as_secs()).unwrap_or(longest), T::from(time.subsec_nanos().cast_signed())]
+}
+
+/// sigtimedwait(2) by this system call, whose `timespec` is made of two `T`.
+fn wait_by<T>(call: c_long, set: &u64, info: &mut MaybeUninit<SigInfo>, timeout: Option<[T; 2]>) -> c_long {
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the set is SET_SIZE bytes, `info` has the size of a siginfo_t, the timeout is null or points to
+    // two numbers of this frame, which are what this call takes for a timespec.
+    unsafe { libc::syscall(call, ptr::from_ref(set), info.as_mut_ptr(), timeout, SET_SIZE) }
 }
 
 /// Why a signal could not be sent.
@@ -381,7 +412,7 @@ pub(super) fn kill_by_pidfd(pid: i32, received: &Received, is_right: impl FnOnce
 
 /// The value is worth a try, the signal is a must: falls back to `plain` on any error
 /// (no queue room, an old kernel, a seccomp profile).
-fn without_value(sent: i64, plain: impl FnOnce() -> Result<(), Errno>) -> Result<(), SendError> {
+fn without_value(sent: c_long, plain: impl FnOnce() -> Result<(), Errno>) -> Result<(), SendError> {
     if sent >= 0 {
         return Ok(());
     }
@@ -395,11 +426,12 @@ fn queued_info(received: &Received) -> SigInfo {
         signo: received.signal.number(),
         errno: 0,
         code: libc::SI_QUEUE,
+        #[cfg(target_pointer_width = "64")]
         padding: 0,
         pid: received.pid,
         uid: received.uid,
-        value: received.value,
-        rest: [0; 12],
+        value: received.value as usize,
+        rest: [0; REST],
     }
 }
 

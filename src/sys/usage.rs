@@ -19,20 +19,24 @@ pub struct Usage {
     pub preemptions: u64,
 }
 
+/// What the kernel counts is not below zero, and has 32 bits on machines for 32.
+fn count(number: impl Into<i64>) -> u64 {
+    number.into().unsigned_abs()
+}
+
 impl Usage {
     /// As the kernel hands it over with a dead child.
     pub(super) fn of_dead(usage: &MaybeUninit<libc::rusage>) -> Usage {
         // SAFETY: it was zeroed, which is a valid rusage, and the kernel writes a whole one or none.
         let usage = unsafe { usage.assume_init_ref() };
         let time = |time: libc::timeval| {
-            Duration::from_secs(time.tv_sec.unsigned_abs())
-                .saturating_add(Duration::from_micros(time.tv_usec.unsigned_abs()))
+            Duration::from_secs(count(time.tv_sec)).saturating_add(Duration::from_micros(count(time.tv_usec)))
         };
         Usage {
             user: time(usage.ru_utime),
             system: time(usage.ru_stime),
-            max_rss: usage.ru_maxrss.unsigned_abs().saturating_mul(1024),
-            preemptions: usage.ru_nivcsw.unsigned_abs(),
+            max_rss: count(usage.ru_maxrss).saturating_mul(1024),
+            preemptions: count(usage.ru_nivcsw),
         }
     }
 

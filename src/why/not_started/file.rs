@@ -207,6 +207,10 @@ const fn own_machine() -> u16 {
         21
     } else if cfg!(target_arch = "loongarch64") {
         258
+    } else if cfg!(target_arch = "arm") {
+        40
+    } else if cfg!(target_arch = "x86") {
+        3
     } else {
         0
     }
