@@ -1,6 +1,7 @@
 //! Where a process waits in the kernel, as far as we may know: the kernel tells only who may trace it
 //! (ptrace(2), "Ptrace access mode checking").
 
+use std::ffi::c_long;
 use std::fmt;
 
 use super::file::read_into;
@@ -8,16 +9,16 @@ use super::proc::{Path, shows_our_namespace};
 
 /// By which calls a process waits for signals: with 32 bits there are two (Linux 5.1).
 #[cfg(target_pointer_width = "64")]
-const SIGTIMEDWAIT: [i64; 1] = [libc::SYS_rt_sigtimedwait];
+const SIGTIMEDWAIT: [c_long; 1] = [libc::SYS_rt_sigtimedwait];
 #[cfg(not(target_pointer_width = "64"))]
-const SIGTIMEDWAIT: [i64; 2] = [libc::SYS_rt_sigtimedwait as i64, super::signals::SYS_RT_SIGTIMEDWAIT_TIME64 as i64];
+const SIGTIMEDWAIT: [c_long; 2] = [libc::SYS_rt_sigtimedwait, super::signals::SYS_RT_SIGTIMEDWAIT_TIME64];
 
 /// The system call that a process waits in (`/proc/PID/syscall`, proc_pid_syscall(5)).
 ///
 /// Who returned from it and made it again, from another place or deeper in the program, has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SystemCall {
-    number: i64,
+    number: c_long,
     stack: u64,
     instruction: u64,
 }
@@ -41,12 +42,12 @@ impl SystemCall {
 
     /// Whether it waits for a child or a signal to come, and for nothing that has to do with its memory.
     pub fn is_idle(self) -> bool {
-        self.waits_for_child() || self.number == i64::from(libc::SYS_rt_sigsuspend)
+        self.waits_for_child() || self.number == libc::SYS_rt_sigsuspend
     }
 
     /// Whether it waits for a child (wait(2)).
     pub fn waits_for_child(self) -> bool {
-        [libc::SYS_wait4, libc::SYS_waitid].map(i64::from).contains(&self.number)
+        [libc::SYS_wait4, libc::SYS_waitid].contains(&self.number)
     }
 }
 
@@ -128,7 +129,7 @@ mod tests {
         let found = (0..10_000).find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(1));
             let found = SystemCall::of(pid).zip(WaitChannel::of(pid));
-            found.filter(|(call, _)| call.number == i64::from(libc::SYS_futex))
+            found.filter(|(call, _)| call.number == libc::SYS_futex)
         });
         drop(end);
         thread.join().unwrap();
