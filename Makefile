@@ -143,19 +143,21 @@ integration: build probe ## Run the tests that need container engines and other 
 	$(CARGO) build --example manual
 	TEST_BINARY='$(BINARY)' CARGO='$(CARGO)' integration/run $(ENGINES)
 
-# The files that people take: the plain build, and for aarch64 the release.
+# The files that people take: the plain build, and for the other machines the release.
 KERNELS := $(RUN_TESTS) --no-fail-fast --test kernels -- --nocapture
+KERNELS_OF := arm64 ppc64le s390x
 
-kernels: build dist-arm64 ## Boot Debian's kernels with sexton as /sbin/init, x86_64 and aarch64, in QEMU
+kernels: build ## Boot Debian's kernels with sexton as /sbin/init in QEMU, on x86_64 and three other machines
 	@integration/need kernels
-	integration/kernels/guest x86_64 '$(BINARY)'
-	integration/kernels/guest aarch64 dist/sexton-linux-arm64
+	packaging/dist $(KERNELS_OF)
+	integration/kernels/guest amd64 '$(BINARY)'
+	for machine in $(KERNELS_OF); do integration/kernels/guest $$machine dist/sexton-linux-$$machine || exit 1; done
 	$(KERNELS)
 
 kernels-quick: build ## The same for one kernel, on x86_64
-	@integration/need kernels
-	integration/kernels/guest x86_64 '$(BINARY)'
-	$(KERNELS) --skip bullseye --skip trixie --skip sid --skip aarch64
+	@integration/need kernels-quick
+	integration/kernels/guest amd64 '$(BINARY)'
+	$(KERNELS) --skip bullseye --skip trixie --skip sid $(foreach name,aarch64 riscv64 ppc64le s390x armv7,--skip _on_$(name))
 
 DENY := $(CARGO) deny
 

@@ -6,7 +6,7 @@
 #[path = "kernels/machine.rs"]
 mod machine;
 
-use machine::{AARCH64, Kernel, Kind, Machine, X86_64};
+use machine::{AARCH64, Kernel, Kind, Machine, PPC64LE, S390X, X86_64};
 
 /// The kernel for what needs only one of them.
 const ONE: Kernel = Kernel { release: "bookworm", kind: &X86_64 };
@@ -26,7 +26,7 @@ fn passes_the_core_table(release: &'static str, kind: &'static Kind) {
     assert!(!statuses.is_empty() && statuses.iter().all(|(_, status)| *status == "0"), "{console}");
 
     // That each test of the list was there and passed.
-    let listed = include_str!("kernels/core").lines().count();
+    let listed = kind.table().len();
     let passed = lines("test result: ok. ").filter_map(|line| line.split(' ').next()?.parse::<usize>().ok());
     assert_eq!(passed.sum::<usize>(), listed, "{console}");
     let kernel = lines("kernel: ").next().unwrap_or_default();
@@ -64,6 +64,16 @@ fn the_core_table_passes_under_the_kernel_of_bookworm_on_aarch64() {
 }
 
 #[test]
+fn the_core_table_passes_under_the_kernel_of_bookworm_on_ppc64le() {
+    passes_the_core_table("bookworm", &PPC64LE);
+}
+
+#[test]
+fn the_core_table_passes_under_the_kernel_of_bookworm_on_s390x() {
+    passes_the_core_table("bookworm", &S390X);
+}
+
+#[test]
 fn the_end_of_the_command_is_the_end_of_the_machine_with_its_status() {
     let mut machine = Machine::boot(ONE, "-- -v /bin/busybox sh -c \"exit 7\"");
     machine.wait_for("sexton: /bin/busybox (pid ");
@@ -73,24 +83,49 @@ fn the_end_of_the_command_is_the_end_of_the_machine_with_its_status() {
     machine.off();
 }
 
-#[test]
-fn orphans_are_waited_for_though_the_kernels_threads_never_end() {
+/// And then the machine ends with the command's status.
+#[track_caller]
+fn waits_for_orphans(kernel: Kernel) {
     let script = ". /mounts; (sleep 1; echo the orphan is done) & exit 7";
-    let mut machine = Machine::boot(ONE, &format!("SEXTON_ORPHANS=wait -- /bin/busybox sh -c \"{script}\""));
+    let mut machine = Machine::boot(kernel, &format!("SEXTON_ORPHANS=wait -- /bin/busybox sh -c \"{script}\""));
     machine.wait_for("the orphan is done");
     machine.wait_for("Attempted to kill init! exitcode=0x00000700");
     machine.off();
 }
 
 #[test]
-fn a_command_that_does_not_stop_is_killed_and_no_thread_of_the_kernels_is_named() {
+fn orphans_are_waited_for_though_the_kernels_threads_never_end() {
+    waits_for_orphans(ONE);
+}
+
+#[track_caller]
+fn kills_what_does_not_stop(kernel: Kernel) {
     let script = ". /mounts; trap '' TERM; kill -TERM 1; read x";
     let settings = "SEXTON_GRACE_PERIOD=1s SEXTON_ORPHANS=stop";
-    let mut machine = Machine::boot(ONE, &format!("{settings} -- /bin/busybox sh -c \"{script}\""));
+    let mut machine = Machine::boot(kernel, &format!("{settings} -- /bin/busybox sh -c \"{script}\""));
     machine.wait_for("did not stop within 1s of SIGTERM: it ignores SIGTERM (");
     machine.wait_for("; killed with SIGKILL; SIGTERM came from pid ");
     machine.wait_for("Attempted to kill init! exitcode=0x00008900");
     machine.off();
+}
+
+#[test]
+fn a_command_that_does_not_stop_is_killed_and_no_thread_of_the_kernels_is_named() {
+    kills_what_does_not_stop(ONE);
+}
+
+#[test]
+fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_ppc64le() {
+    let kernel = Kernel { release: "bookworm", kind: &PPC64LE };
+    waits_for_orphans(kernel);
+    kills_what_does_not_stop(kernel);
+}
+
+#[test]
+fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_s390x() {
+    let kernel = Kernel { release: "bookworm", kind: &S390X };
+    waits_for_orphans(kernel);
+    kills_what_does_not_stop(kernel);
 }
 
 #[test]

@@ -29,21 +29,67 @@ pub struct Kernel {
     pub kind: &'static Kind,
 }
 
-/// How QEMU, Debian and Rust name the same.
+/// How Docker, Debian and QEMU name the same.
 pub struct Kind {
-    rust: &'static str,
+    docker: &'static str,
     debian: &'static str,
     qemu: &'static [&'static str],
     console: &'static str,
+    /// Lines of the core table; docs/testing.md, "Kernels", has the reasons.
+    left_out: &'static [&'static str],
 }
 
-pub const X86_64: Kind =
-    Kind { rust: "x86_64", debian: "amd64", qemu: &["qemu-system-x86_64", "-cpu", "max"], console: "ttyS0" };
+impl Kind {
+    /// The core table without what is left out: a test in a line, after its file.
+    pub fn table(&self) -> Vec<&'static str> {
+        include_str!("core").lines().filter(|line| !self.left_out.contains(line)).collect()
+    }
+}
+
+pub const X86_64: Kind = Kind {
+    docker: "amd64",
+    debian: "amd64",
+    qemu: &["qemu-system-x86_64", "-cpu", "max"],
+    console: "ttyS0",
+    left_out: &[],
+};
 pub const AARCH64: Kind = Kind {
-    rust: "aarch64",
+    docker: "arm64",
     debian: "arm64",
     qemu: &["qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a72"],
     console: "ttyAMA0",
+    left_out: &[],
+};
+pub const ARMV7: Kind = Kind {
+    docker: "arm-v7",
+    debian: "armhf",
+    qemu: &["qemu-system-arm", "-machine", "virt", "-cpu", "cortex-a15"],
+    console: "ttyAMA0",
+    left_out: &[],
+};
+pub const PPC64LE: Kind = Kind {
+    docker: "ppc64le",
+    debian: "ppc64el",
+    qemu: &["qemu-system-ppc64", "-machine", "pseries"],
+    console: "hvc0",
+    left_out: &[
+        "why_it_died causes::the_memory_that_lacks_is_that_of_a_cgroup_around_it",
+        "why_it_did_not_stop a_cpu_limit_that_held_it_back_is_told_and_none_that_held_back_others",
+    ],
+};
+pub const RISCV64: Kind = Kind {
+    docker: "riscv64",
+    debian: "riscv64",
+    qemu: &["qemu-system-riscv64", "-machine", "virt"],
+    console: "ttyS0",
+    left_out: &[],
+};
+pub const S390X: Kind = Kind {
+    docker: "s390x",
+    debian: "s390x",
+    qemu: &["qemu-system-s390x", "-machine", "s390-ccw-virtio", "-cpu", "max"],
+    console: "sclp0",
+    left_out: &[],
 };
 
 /// A machine that runs, until it is dropped.
@@ -76,9 +122,8 @@ impl Machine {
         let console = kernel.kind.console;
         qemu.arg("-append").arg(format!("console={console} loglevel=1 panic=-1 rdinit=/sbin/init {settings}"));
         let started = qemu.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let mut qemu = started.unwrap_or_else(|error| {
-            panic!("{program}: {error}; Debian: apt-get install qemu-system-x86 qemu-system-arm")
-        });
+        let mut qemu = started
+            .unwrap_or_else(|error| panic!("{program}: {error}; `integration/need kernels` says what to install"));
 
         let mut output = qemu.stdout.take().unwrap();
         let (sender, console) = mpsc::channel();
@@ -172,7 +217,7 @@ fn fetch(kernel: Kernel) -> PathBuf {
 
 /// All files of the machine.
 fn lay_out(root: &Path, cache: &Path, kind: &Kind) {
-    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kernels/guest").join(kind.rust);
+    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/kernels/guest").join(kind.docker);
     assert!(guest.join("sexton").exists(), "{} has no tests for the machine: run `make kernels`", guest.display());
     for folder in ["bin", "sbin", "proc", "sys", "dev", "tmp", "t/deps", "t/examples"] {
         fs::create_dir_all(root.join(folder)).unwrap();
@@ -185,9 +230,10 @@ fn lay_out(root: &Path, cache: &Path, kind: &Kind) {
     for program in ["busybox", "bash"] {
         copy(&cache.join(program), &format!("bin/{program}"));
     }
-    for script in ["core", "memory", "mounts", "table"] {
+    for script in ["memory", "mounts", "table"] {
         copy(&scripts().join(script), script);
     }
+    fs::write(root.join("core"), kind.table().join("\n") + "\n").unwrap();
     for test in fs::read_dir(guest.join("tests")).unwrap() {
         let test = test.unwrap();
         copy(&test.path(), &format!("t/deps/{}", test.file_name().display()));

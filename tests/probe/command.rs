@@ -482,7 +482,7 @@ pub fn calls() -> i32 {
         ("timerfd_create", libc::SYS_timerfd_create),
         ("epoll_create1", libc::SYS_epoll_create1),
     ];
-    let told = |name, result: i64| {
+    let told = |name, result: libc::c_long| {
         let errno = if result < 0 { std::io::Error::last_os_error().raw_os_error() } else { None };
         say!("{name} {}", errno.unwrap_or(0));
     };

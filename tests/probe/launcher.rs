@@ -170,12 +170,12 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                 "close" => drop(libc::close(number as i32)),
                 // The descriptor exists, whatever it is.
                 "open" => check(libc::dup2(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR), number as i32), "dup2"),
-                "nofile" => limit(libc::RLIMIT_NOFILE, number as u64),
-                "nproc" => limit(libc::RLIMIT_NPROC, number as u64),
-                "core" => limit(libc::RLIMIT_CORE, number as u64),
-                "sigpending" => limit(libc::RLIMIT_SIGPENDING, number as u64),
-                "stack" => limit(libc::RLIMIT_STACK, number as u64),
-                "fsize" => limit(libc::RLIMIT_FSIZE, number as u64),
+                "nofile" => limit(libc::RLIMIT_NOFILE, number as libc::rlim_t),
+                "nproc" => limit(libc::RLIMIT_NPROC, number as libc::rlim_t),
+                "core" => limit(libc::RLIMIT_CORE, number as libc::rlim_t),
+                "sigpending" => limit(libc::RLIMIT_SIGPENDING, number as libc::rlim_t),
+                "stack" => limit(libc::RLIMIT_STACK, number as libc::rlim_t),
+                "fsize" => limit(libc::RLIMIT_FSIZE, number as libc::rlim_t),
                 // The folder of a cgroup; 0 is whoever writes it.
                 "cgroup" => std::fs::write(format!("{value}/cgroup.procs"), "0").expect("joining a cgroup"),
                 "no-new-privs" => check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs"),
@@ -254,7 +254,7 @@ fn check(result: i32, what: &str) {
     }
 }
 
-fn limit(resource: libc::__rlimit_resource_t, value: u64) {
+fn limit(resource: libc::__rlimit_resource_t, value: libc::rlim_t) {
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
     check(unsafe { libc::setrlimit(resource, &limit) }, "setrlimit");
 }

@@ -25,35 +25,37 @@ pub fn pending() -> u64 {
 #[repr(C)]
 struct Action {
     handler: usize,
-    flags: u64,
+    flags: usize,
     restorer: usize,
-    mask: u64,
+    mask: [u32; 2],
 }
 
 pub fn is_ignored(signal: i32) -> bool {
-    let mut old = Action { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    let mut old = Action { handler: 0, flags: 0, restorer: 0, mask: [0; 2] };
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, std::ptr::null::<Action>(), &mut old, 8) };
     old.handler == libc::SIG_IGN
 }
 
 pub fn set_ignored(signal: i32, ignored: bool) {
     let handler = if ignored { libc::SIG_IGN } else { libc::SIG_DFL };
-    let new = Action { handler, flags: 0, restorer: 0, mask: 0 };
+    let new = Action { handler, flags: 0, restorer: 0, mask: [0; 2] };
     unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &new, std::ptr::null::<Action>(), 8) };
 }
 
-/// `si_signo`, `si_code`, `si_pid`, `si_uid`, `si_value`, in the 64-bit layout.
+/// `si_signo`, `si_code`, `si_pid`, `si_uid`, `si_value`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Info {
     pub signal: i32,
     errno: i32,
     pub code: i32,
+    #[cfg(target_pointer_width = "64")]
     padding: i32,
     pub pid: i32,
     pub uid: u32,
-    pub value: u64,
-    rest: [u64; 12],
+    pub value: usize,
+    /// As much as the kernel writes, or more.
+    rest: [u32; 26],
 }
 
 pub fn wait_for_signal() -> Info {
@@ -66,7 +68,7 @@ pub fn wait_for_signal() -> Info {
 
 /// `None` if none comes within this time.
 pub fn wait_for_signal_within(patience: Duration) -> Option<Info> {
-    let patience = libc::timespec { tv_sec: patience.as_secs() as i64, tv_nsec: 0 };
+    let patience = libc::timespec { tv_sec: patience.as_secs() as libc::time_t, tv_nsec: 0 };
     wait(&patience)
 }
 

@@ -287,27 +287,18 @@ fn about(pid: Pid, call: Sysno, args: [u64; 6]) -> Option<String> {
             _ => named(&target),
         }
     };
-    match call {
-        Sysno::open | Sysno::unlink | Sysno::readlink | Sysno::stat | Sysno::lstat | Sysno::access | Sysno::statfs => {
-            Some(named(&text(pid, args[0])))
-        }
-        Sysno::openat
-        | Sysno::unlinkat
-        | Sysno::newfstatat
-        | Sysno::faccessat
-        | Sysno::faccessat2
-        | Sysno::statx
-        | Sysno::readlinkat => {
+    // By its name: not every machine has all of them.
+    match call.name() {
+        "open" | "unlink" | "readlink" | "stat" | "lstat" | "access" | "statfs" => Some(named(&text(pid, args[0]))),
+        "openat" | "unlinkat" | "newfstatat" | "faccessat" | "faccessat2" | "statx" | "readlinkat" => {
             let path = text(pid, args[1]);
             Some(if path.is_empty() { descriptor(args[0]) } else { named(&path) })
         }
-        Sysno::getxattr => Some(named(&text(pid, args[0]))),
-        Sysno::read | Sysno::write | Sysno::close | Sysno::fstat | Sysno::pread64 | Sysno::getdents64 => {
-            Some(descriptor(args[0]))
-        }
-        Sysno::lseek | Sysno::pwritev2 | Sysno::fcntl | Sysno::dup2 => Some(descriptor(args[0])),
-        Sysno::ioctl => {
-            let request = match args[1] {
+        "getxattr" => Some(named(&text(pid, args[0]))),
+        "read" | "write" | "close" | "fstat" | "pread64" | "getdents64" => Some(descriptor(args[0])),
+        "lseek" | "pwritev2" | "fcntl" | "dup2" => Some(descriptor(args[0])),
+        "ioctl" => {
+            let request = match args[1] as libc::Ioctl {
                 libc::TCGETS => "TCGETS",
                 libc::TIOCGPGRP => "TIOCGPGRP",
                 libc::TIOCSPGRP => "TIOCSPGRP",
@@ -317,15 +308,15 @@ fn about(pid: Pid, call: Sysno, args: [u64; 6]) -> Option<String> {
             };
             Some(format!("{request} {}", descriptor(args[0])))
         }
-        Sysno::prctl => Some(match args[0] as i32 {
+        "prctl" => Some(match args[0] as i32 {
             libc::PR_SET_PDEATHSIG => "PR_SET_PDEATHSIG".into(),
             libc::PR_SET_CHILD_SUBREAPER => "PR_SET_CHILD_SUBREAPER".into(),
             libc::PR_SET_NAME => "PR_SET_NAME".into(),
             option => option.to_string(),
         }),
         // It asks, and cannot fail.
-        Sysno::getpgid | Sysno::getsid => Some(if args[0] == 0 { "its own" } else { "another's" }.into()),
-        Sysno::brk if args[0] == 0 => Some("NULL".into()),
+        "getpgid" | "getsid" => Some(if args[0] == 0 { "its own" } else { "another's" }.into()),
+        "brk" if args[0] == 0 => Some("NULL".into()),
         _ => None,
     }
 }
