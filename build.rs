@@ -21,24 +21,52 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // Cargo does not see what the release files are linked with.
     println!("cargo::rerun-if-changed=.cargo/hot.ld");
-    if OWN_ENTRY.contains(&variable("CARGO_CFG_TARGET_ARCH").as_str()) {
-        println!("cargo::rustc-link-arg-bin=sexton=-Wl,--entry=sexton_start");
-    }
     println!("cargo::rerun-if-env-changed={OPT_OUT}");
     println!("cargo::rustc-check-cfg=cfg(refused_as_dynamic)");
+    let encoded = variable("CARGO_ENCODED_RUSTFLAGS");
+    let flags: Vec<_> = encoded.split('\u{1f}').filter(|flag| !flag.is_empty()).collect();
     let is_static = variable("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static");
+    tell_linker(&flags, is_static);
     if !is_static && matches!(variable(OPT_OUT).as_str(), "" | "0") {
         println!("cargo::rustc-cfg=refused_as_dynamic");
-        println!("cargo::rustc-env=SEXTON_REFUSED={}", refusal(&variable("CARGO_ENCODED_RUSTFLAGS")));
+        println!("cargo::rustc-env=SEXTON_REFUSED={}", refusal(&flags));
     }
     println!("cargo::rustc-env=SEXTON_COMMIT={}", commit().unwrap_or_else(|| NO_COMMIT.into()));
 }
 
-/// What is wrong with a file that is not static, and what to type. The flags are those of this build,
-/// with U+001F between them.
-fn refusal(flags: &str) -> String {
-    let flags: Vec<_> = flags.split('\u{1f}').filter(|flag| !flag.is_empty()).collect();
-    let flags = [&flags[..], &["-C target-feature=+crt-static"]].concat().join(" ").replace('\'', "'\\''");
+/// What the linker is told of the program.
+fn tell_linker(flags: &[&str], is_static: bool) {
+    let mut options = Vec::new();
+    if OWN_ENTRY.contains(&variable("CARGO_CFG_TARGET_ARCH").as_str()) {
+        options.push("--entry=sexton_start");
+    }
+    if is_static {
+        // rustc's libraries end in -Bdynamic, which mold 1.10 takes for the end of -static: what it links then crashes.
+        options.push("-Bstatic");
+    }
+    if is_static && variable("CARGO_CFG_TARGET_ENV") == "musl" {
+        // musl-gcc names the loader in any case. lld and mold write the name down, and the file crashes.
+        options.push("--no-dynamic-linker");
+    }
+    // A linker may stand where a C compiler is usual, and knows no -Wl.
+    let prefix = if linker(flags).ends_with("ld") { "" } else { "-Wl," };
+    for option in options {
+        println!("cargo::rustc-link-arg-bin=sexton={prefix}{option}");
+    }
+}
+
+/// The name of what links, as in `musl-gcc`, or `ld` for `ld.lld`; nothing if it is the usual one.
+fn linker(flags: &[&str]) -> String {
+    let target = variable("TARGET").to_uppercase().replace('-', "_");
+    println!("cargo::rerun-if-env-changed=CARGO_TARGET_{target}_LINKER");
+    let chosen = |flag: &&str| flag.trim_start_matches("-C").strip_prefix("linker=").map(str::to_owned);
+    let linker = flags.iter().rev().find_map(chosen).unwrap_or_else(|| variable("RUSTC_LINKER"));
+    Path::new(&linker).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What is wrong with a file that is not static, and what to type. The flags are those of this build.
+fn refusal(flags: &[&str]) -> String {
+    let flags = [flags, &["-C target-feature=+crt-static"]].concat().join(" ").replace('\'', "'\\''");
     format!(
         "sexton would not be a static file: it would not start in an image without a loader, and as PID 1 would lose \
          the signals that come while the loader is at work. The flags in .cargo/config.toml make it static, but \
