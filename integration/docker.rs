@@ -447,15 +447,14 @@ fn a_wrong_variable_is_named_and_nothing_is_started() {
 /// A line of `--env-file` is taken as it is.
 #[test]
 fn an_env_file_with_windows_line_ends_does_and_quotes_in_it_are_refused() {
-    let name = format!("{}-{}", harness::run_name(), harness::names::random());
-    let file = std::env::temp_dir().join(name);
+    let folder = harness::names::Folder::named(&format!("{}-{}", harness::run_name(), harness::names::random()));
+    let file = folder.path("variables");
     let with_file = |text: &str| {
         std::fs::write(&file, text).unwrap();
-        Plan::new().with(["--env-file", file.to_str().unwrap()])
+        Plan::new().with(["--env-file", &file])
     };
     let run = with_file("SEXTON_EXPECT_EXIT=143, 7\r\nSEXTON_LOG= info\r\n").finish(["sh", "-c", "exit 7"]);
     let refused = with_file("SEXTON_GRACE_PERIOD=\"8s\"\n").finish(["echo", "started"]);
-    std::fs::remove_file(&file).unwrap();
     assert_eq!(run.status, Some(0), "{run:?}");
     assert!(run.stderr.contains("exited with status 7"), "{run:?}");
     assert_eq!((refused.status, refused.stdout.as_str()), (Some(wrong_usage()), ""), "{refused:?}");

@@ -2,27 +2,27 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use crate::harness::{command, installed, names, run_name, wait_until};
+use crate::harness::names::{self, Folder};
+use crate::harness::{command, installed, run_name, wait_until};
 use crate::load::get;
 use crate::replicas::Replica;
 
 /// A program in the foreground with a folder of its own, both gone with it.
 struct Program {
     child: Child,
-    folder: PathBuf,
+    folder: Folder,
 }
 
 impl Program {
     fn start(program: &str, package: &str, args: &[&str], config: &str) -> Program {
-        let folder = std::env::temp_dir().join(format!("{}-{}", run_name(), names::random()));
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("config"), config.replace("FOLDER", folder.to_str().unwrap())).unwrap();
-        let log = fs::File::create(folder.join("log")).unwrap();
+        let folder = Folder::named(&format!("{}-{}", run_name(), names::random()));
+        let path = folder.0.to_str().unwrap();
+        fs::write(folder.path("config"), config.replace("FOLDER", path)).unwrap();
+        let log = fs::File::create(folder.path("log")).unwrap();
         let mut command = command(installed(program, package));
-        command.args(args.iter().map(|arg| arg.replace("FOLDER", folder.to_str().unwrap())));
+        command.args(args.iter().map(|arg| arg.replace("FOLDER", path)));
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Program { child, folder }
     }
@@ -31,13 +31,12 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", fs::read_to_string(self.folder.join("log")).unwrap_or_default());
+            eprintln!("{}", fs::read_to_string(self.folder.path("log")).unwrap_or_default());
         }
         // SIGTERM: nginx has its workers end as well.
         let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
         let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

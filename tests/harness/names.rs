@@ -19,9 +19,14 @@ pub fn random() -> String {
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    #[allow(clippy::disallowed_methods, reason = "this is what the others are to call")]
     pub fn new() -> Folder {
-        let path = std::env::temp_dir().join(unique());
+        Folder::named(&unique())
+    }
+
+    /// Of a name that somebody looks for later, and that nobody else has.
+    #[allow(clippy::disallowed_methods, reason = "this is what the others are to call")]
+    pub fn named(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(name);
         // Not create_dir_all: one that is there already is somebody else's.
         std::fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Folder(path)
