@@ -3,6 +3,7 @@
 mod harness;
 
 use std::fs::DirEntry;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -10,12 +11,17 @@ use harness::{Folder, command, needs, probe_binary, sexton_binary, unique};
 
 /// Runs the demo in this place. None of its processes is there afterwards.
 fn demo(place: &str, svg: &str, more: &[&str]) -> Output {
+    demo_to(Stdio::piped(), place, svg, more)
+}
+
+/// The same, with this as stdout.
+fn demo_to(stdout: Stdio, place: &str, svg: &str, more: &[&str]) -> Output {
     let program = probe_binary().with_file_name("demo");
     assert!(program.exists(), "{} is missing: run `cargo build --example demo` first", program.display());
     let mut demo = command(program);
     let mark = unique();
     demo.args(["--in", place, "--svg", svg]).args(more).env("TEST_BINARY", sexton_binary()).env("DEMO_MARK", &mark);
-    let output = demo.stdin(Stdio::null()).output().unwrap();
+    let output = demo.stdin(Stdio::null()).stdout(stdout).output().unwrap();
     let has_mark = |process: &DirEntry| {
         let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
         environment.windows(mark.len()).any(|part| part == mark.as_bytes())
@@ -110,6 +116,26 @@ fn without_an_engine_and_without_a_namespace_it_says_why_and_goes_on() {
     let why = "No PID namespace: the server does not start (demo: unshare: Operation not permitted). \
                The servers run as ordinary processes, and sexton is a subreaper.";
     assert!(text.contains(why), "{text}");
+}
+
+/// `cargo run --example demo | head -3`
+#[test]
+fn when_nobody_reads_on_it_ends_quietly_and_leaves_nothing_behind() {
+    let folder = Folder::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let ended = |writer| demo_to(writer, "subreaper", &folder.path("demo.svg"), &[]);
+    let output = std::thread::scope(|scope| {
+        let demo = scope.spawn(move || ended(Stdio::from(writer)));
+        let mut lines = BufReader::new(reader).lines();
+        for _ in 0..3 {
+            lines.next().unwrap().unwrap();
+        }
+        drop(lines);
+        demo.join().unwrap()
+    });
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    let left: Vec<_> = std::fs::read_dir(&folder.0).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// The whole difference is the pre-stop sleep.

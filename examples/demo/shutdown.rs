@@ -71,8 +71,8 @@ impl Shutdown {
         sleep: Duration,
         interrupted: &AtomicBool,
     ) -> Result<Shutdown, Box<dyn Error>> {
-        println!("With {init}:");
-        println!(" seconds");
+        timeline::print(&format!("With {init}:"))?;
+        timeline::print(" seconds")?;
         let server = place.start(init, sleep)?;
         let replacement = place.start(init, sleep)?;
         let (sender, news) = channel();
@@ -148,16 +148,16 @@ impl Watch {
         self.stop.is_some_and(|stop| stop <= Instant::now())
     }
 
-    fn say(&self, at: Instant, who: &str, what: &str) {
+    fn say(&self, at: Instant, who: &str, what: &str) -> Result<(), Box<dyn Error>> {
         let zero = self.stop.unwrap_or(at);
-        println!("{}", timeline::line(seconds(zero, at), who, what));
+        timeline::print(&timeline::line(seconds(zero, at), who, what))
     }
 
     fn taken_out(&mut self, at: Instant, why: &str) -> Result<(), Box<dyn Error>> {
         if !self.is_stopped() {
             return Err(format!("the proxy takes the server out before it is stopped: {why}").into());
         }
-        self.say(at, "proxy", &format!("{why}: the replacement gets all requests"));
+        self.say(at, "proxy", &format!("{why}: the replacement gets all requests"))?;
         self.taken_out = Some(at);
         Ok(())
     }
@@ -170,7 +170,7 @@ impl Watch {
         if self.slow.is_none() && now >= forwarding - SLOW_BEFORE {
             let address = self.server.address.clone();
             if now >= stop {
-                self.say(now, "client", "asks for what takes a second");
+                self.say(now, "client", "asks for what takes a second")?;
             }
             self.slow = Some(std::thread::spawn(move || proxy::get(&address, "/slow/1000", LIMIT)));
         }
@@ -183,22 +183,22 @@ impl Watch {
             // Two seconds of those before are enough to see.
             self.requests.retain(|request| request.ended >= now - 2 * SECOND);
             for until in [now - SECOND, now] {
-                self.show_requests(until);
+                self.show_requests(until)?;
             }
-            self.say(now, "demo", &self.stop_how);
+            self.say(now, "demo", &self.stop_how)?;
             self.server.stop()?;
         }
-        self.show_lines();
+        self.show_lines()?;
         let stop = self.stop.unwrap_or(now);
         let elapsed = now - stop;
         // A little later than the second is over: the answers of its end are under way to us.
         let second = Duration::from_secs((elapsed.saturating_sub(Duration::from_millis(30))).as_secs());
         if second > Duration::ZERO {
-            self.show_requests(stop + second);
+            self.show_requests(stop + second)?;
         }
         match self.gone {
             Some((gone, status)) if now > gone + SECOND && elapsed > self.load => {
-                self.show_requests(now);
+                self.show_requests(now)?;
                 Ok(Some(status))
             }
             None if elapsed > LIMIT + LIMIT => Err("the server is still there".into()),
@@ -207,7 +207,7 @@ impl Watch {
     }
 
     /// Those that ended before this moment and have not been printed.
-    fn show_requests(&mut self, until: Instant) {
+    fn show_requests(&mut self, until: Instant) -> Result<(), Box<dyn Error>> {
         self.requests.sort_by_key(|request| request.ended);
         let row: Vec<char> = self.requests[self.shown..]
             .iter()
@@ -216,12 +216,13 @@ impl Watch {
             .collect();
         self.shown += row.len();
         for part in row.chunks(60) {
-            self.say(until, "requests", &part.iter().collect::<String>());
+            self.say(until, "requests", &part.iter().collect::<String>())?;
         }
+        Ok(())
     }
 
     /// What the server and its init have said.
-    fn show_lines(&mut self) {
+    fn show_lines(&mut self) -> Result<(), Box<dyn Error>> {
         loop {
             match self.server.lines.try_recv() {
                 Ok((at, line)) => match line.strip_prefix("sexton: ") {
@@ -229,18 +230,18 @@ impl Watch {
                         if line.starts_with("forwarded SIGTERM") {
                             self.forwarded.get_or_insert(at);
                         }
-                        self.say(at, "sexton", line);
+                        self.say(at, "sexton", line)?;
                     }
                     // Without the logger's time.
-                    None => self.say(at, "server", line.split_once("] ").map_or(&*line, |(_, line)| line)),
+                    None => self.say(at, "server", line.split_once("] ").map_or(&*line, |(_, line)| line))?,
                 },
                 Err(TryRecvError::Disconnected) if self.gone.is_none() => {
                     let status = self.server.status().unwrap_or(-1);
                     let now = Instant::now();
                     self.gone = Some((now, status));
-                    self.say(now, "demo", &format!("it is gone; status {status}"));
+                    self.say(now, "demo", &format!("it is gone; status {status}"))?;
                 }
-                Err(_) => return,
+                Err(_) => return Ok(()),
             }
         }
     }

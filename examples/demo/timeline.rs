@@ -1,5 +1,8 @@
 //! What is printed: 80 columns of plain text.
 
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::proxy::Fate;
@@ -7,6 +10,26 @@ use crate::proxy::Fate;
 const COLUMNS: usize = 80;
 /// The time and who speaks.
 const MARGIN: usize = 20;
+
+/// Whoever read our stdout has gone, as `head -3` does.
+#[derive(Debug)]
+pub struct NobodyReads;
+
+impl fmt::Display for NobodyReads {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("nobody reads on")
+    }
+}
+
+impl Error for NobodyReads {}
+
+/// Prints a line. Not by `println!`, which panics where nobody reads.
+pub fn print(line: &str) -> Result<(), Box<dyn Error>> {
+    writeln!(io::stdout(), "{line}").map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => NobodyReads.into(),
+        _ => format!("stdout: {error}").into(),
+    })
+}
 
 /// Breaks a text into lines, which are indented from the second one on.
 pub fn wrap(text: &str, indent: usize) -> String {
