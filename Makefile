@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 # The file that people take: the tests run it, not a build of their own (tests/harness/mod.rs).
-BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/sexton
+BINARY := $(abspath $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target))/$(addsuffix /,$(CARGO_BUILD_TARGET))release/sexton
 
 # The machines that release files are built for, by Docker's names. `make dist` builds this machine's; DIST names
 # others, or all.
@@ -161,11 +161,13 @@ kernels-quick: build ## The same for one kernel, on x86_64
 
 DENY := $(CARGO) deny
 
+# "All targets" leaves out the tests that need an engine (`test = false`).
 # The documentation is for those who read the source, so it may link to what is private.
 lint: ## Check the format, clippy, the documentation and the dependencies; a warning is an error
 	@integration/need lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --test '*' -- -D warnings
 	$(CARGO) fmt --manifest-path benches/Cargo.toml --check
 	$(CARGO) clippy $(BENCH_PACKAGE) --lib --bins --tests -- -D warnings
 	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' $(CARGO) doc --no-deps --document-private-items
