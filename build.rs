@@ -37,7 +37,10 @@ fn main() {
 /// What the linker is told of the program.
 fn tell_linker(flags: &[&str], is_static: bool) {
     let mut options = Vec::new();
-    if OWN_ENTRY.contains(&variable("CARGO_CFG_TARGET_ARCH").as_str()) {
+    let machine = variable("CARGO_CFG_TARGET_ARCH");
+    // Big-endian powerpc64 has another calling convention.
+    let is_other = machine == "powerpc64" && variable("CARGO_CFG_TARGET_ENDIAN") != "little";
+    if OWN_ENTRY.contains(&machine.as_str()) && !is_other {
         options.push("--entry=sexton_start");
     }
     if is_static {

@@ -20,7 +20,7 @@ fn need(programs: &[&str], words: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-const ITS_OWN: &[&str] = &["cat", "dirname", "grep", "id", "sed", "sort"];
+const ITS_OWN: &[&str] = &["cat", "dirname", "grep", "id", "sed", "sort", "tr"];
 
 #[test]
 fn what_is_missing_is_named_in_one_line_to_paste() {
