@@ -116,8 +116,8 @@ fn faults(calls: &[String], is_first: bool, all: bool, turns: &mut BTreeMap<Stri
     faults
 }
 
-/// What comes of this fault; none if the call was not made this time.
-fn outcome(scenario: &Scenario, usual: &Life, fault: &Fault) -> Result<Option<Outcome>, String> {
+/// What comes of this fault, and what was said other than usual; none if the call was not made this time.
+fn outcome(scenario: &Scenario, usual: &Life, fault: &Fault) -> Result<Option<(Outcome, String)>, String> {
     let Fault { name, nth, errno } = fault;
     let order = format!("fault={nth}:{}:{name}", *errno as i32);
     let told = |why: String| format!("{}: {errno:?} for call {nth} of `{name}`: {why}", scenario.name);
@@ -129,12 +129,22 @@ fn outcome(scenario: &Scenario, usual: &Life, fault: &Fault) -> Result<Option<Ou
     if !may_leave && traced.iter().any(|line| line == "left") {
         return Err(told("the command, or what it left, was left behind".into()));
     }
-    if traced.iter().any(|line| line == "fault") { judge(usual, &seen).map(Some).map_err(told) } else { Ok(None) }
+    if !traced.iter().any(|line| line == "fault") {
+        return Ok(None);
+    }
+    let outcome = judge(usual, &seen).map_err(told)?;
+    let only = |these: &Life, those: &Life| -> Vec<String> {
+        these.lines.iter().filter(|line| !those.lines.contains(line)).cloned().collect()
+    };
+    let difference = format!("{}: not {:?}, but {:?}", scenario.name, only(usual, &seen), only(&seen, usual));
+    Ok(Some((outcome, difference)))
 }
 
 #[derive(Default)]
 struct Seen {
     outcomes: BTreeMap<String, BTreeMap<Outcome, BTreeSet<String>>>,
+    /// Where an errno of a call first had an outcome.
+    examples: BTreeMap<(String, Outcome, String), String>,
     tried: usize,
     wrong: Vec<String>,
 }
@@ -162,9 +172,10 @@ fn try_faults(all: bool) -> Seen {
             let mut seen = seen.lock().unwrap();
             seen.tried += 1;
             match outcome {
-                Ok(Some(outcome)) => {
-                    let row = seen.outcomes.entry(fault.name.clone()).or_default();
-                    row.entry(outcome).or_default().insert(format!("{:?}", fault.errno));
+                Ok(Some((outcome, difference))) => {
+                    let errno = format!("{:?}", fault.errno);
+                    seen.examples.entry((fault.name.clone(), outcome, errno.clone())).or_insert(difference);
+                    seen.outcomes.entry(fault.name.clone()).or_default().entry(outcome).or_default().insert(errno);
                 }
                 Ok(None) => {}
                 Err(why) => seen.wrong.push(why),
@@ -259,7 +270,8 @@ fn each_system_call_may_fail_and_nothing_comes_of_it_but_what_the_table_says() {
         for (outcome, errno) in outcomes.iter().flat_map(|(outcome, errnos)| errnos.iter().map(move |e| (outcome, e))) {
             let cell = &cells[OUTCOMES.iter().position(|known| known == outcome).unwrap()];
             if cell != "all" && !cell.split(' ').any(|known| known == errno) {
-                wrong.push(format!("{call}: {errno} is {outcome:?}"));
+                let example = &seen.examples[&(name.clone(), *outcome, errno.clone())];
+                wrong.push(format!("{call}: {errno} is {outcome:?} in {example}"));
             }
         }
     }
