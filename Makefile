@@ -206,11 +206,19 @@ bench: build ## Measure sexton beside its peers (root); FULL=1 takes longer, PUB
 	'$(BENCH_TARGET)/release/bench' $(BENCH) --out '$(BENCH_TARGET)' \
 	  $(if $(DIST_BINARY),'sexton=$(DIST_BINARY)' 'plain build=$(BINARY)','sexton=$(BINARY)')
 
-panics: ## Look in the machine code for what may panic while the command runs, beside docs/panics.md
+# sexton with its symbols, and what looks into it.
+SYMBOLS := target/symbols/release/sexton
+symbols:
 	@integration/need panics
 	$(CARGO) rustc --release --bin sexton --target-dir target/symbols -- -C strip=none
 	$(CARGO) build --release $(BENCH_PACKAGE)
-	'$(BENCH_TARGET)/release/panics' target/symbols/release/sexton docs/panics.md supervisor::stay
+
+panics: symbols ## Look in the machine code for what may panic while the command runs, and how large it is, beside docs/
+	'$(BENCH_TARGET)/release/panics' $(SYMBOLS) docs/panics.md supervisor::stay
+	'$(BENCH_TARGET)/release/sizes' $(SYMBOLS) docs/design.md
+
+sizes: symbols ## Write into docs/design.md how much machine code each crate has
+	'$(BENCH_TARGET)/release/sizes' $(SYMBOLS) docs/design.md --write
 
 hot: ## Find out what every start of the release file runs, and write .cargo/hot.ld, by which it lies together (root)
 	@mkdir -p target/dist

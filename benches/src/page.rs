@@ -84,7 +84,7 @@ pub fn whole(table: &Table, circumstances: &Circumstances) -> String {
     let mut page = format!("{}\n\n## What must hold\n\n{WORDS}\n{}", surroundings(table, circumstances), limits(table));
     let sections = [
         (Section::Life, "Without options"),
-        (Section::Ways, "With options, under a peer's name, with variables"),
+        (Section::Ways, "With options, under another init's name, with variables"),
         (Section::Growth, "Ten times as much"),
     ];
     for (section, title) in sections {

@@ -97,7 +97,7 @@ const ORDINARY: [Ordinary; 11] = [
     ("reap_cpu", "CPU time for each orphan, one at a time", Unit::Time, Some(Limit::Ratio(1.0))),
     ("burst", "5,000 zombies at once: until all are reaped", Unit::Time, Some(Limit::Ratio(1.0))),
     ("burst_cpu", "5,000 zombies at once: CPU time for each", Unit::Time, None),
-    ("zombies", "5,000 orphans as fast as can be: most zombies at once", Unit::Number, None),
+    ("zombies", "5,000 orphans in quick succession: most zombies at once", Unit::Number, None),
     ("wake_ups", "wake-ups in 10 idle seconds", Unit::Number, Some(Limit::AtMost(0.0))),
     ("resident", "resident memory", Unit::Memory, None),
     ("each_of_200", "memory and page tables, each of 200 instances", Unit::Memory, Some(Limit::Ratio(0.57))),
@@ -182,7 +182,7 @@ pub fn all() -> Vec<Question> {
     for (key, few, many, growth, limit) in GROWING {
         add(format!("{key} few"), few.into(), Section::Growth, Unit::Time, None);
         add(format!("{key} many"), many.into(), Section::Growth, Unit::Time, None);
-        let title = format!("{growth}: so many times as long");
+        let title = format!("{growth}: how many times as long");
         add(format!("{key} growth"), title, Section::Growth, Unit::Times, limit.map(Limit::AtMost));
     }
     questions

@@ -60,7 +60,7 @@ static OPTIONS: [Setting; 2] = [
         value: "FROM:TO",
         kind: Kind::List,
         heading: SIGNALS,
-        help: "Forward TO in place of FROM; TO none drops FROM",
+        help: "Forward TO in place of FROM; FROM:none drops it",
         more: "Give it once for each FROM; 0 means none.\n\
                A signal is a number or a name with or without SIG. The last one for a signal\n\
                counts.",

@@ -205,7 +205,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         value: "FROM:TO",
         kind: Kind::List,
         heading: SIGNALS,
-        help: "Forward TO in place of FROM; TO none drops FROM",
+        help: "Forward TO in place of FROM; FROM:none drops it",
         more: "Give it once for each FROM; 0 means none.\n\
                A signal is a name with or without SIG, a number, RTMIN+n (34 + n) or RTMAX-n\n\
                (64 - n).",

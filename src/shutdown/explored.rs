@@ -292,18 +292,18 @@ type Check = fn(&Seen) -> Option<bool>;
 
 /// The invariants of docs/design.md, in its words and its order.
 const INVARIANTS: [(&str, Check); 35] = [
-    ("After the end nothing is done.", |s| s.before.over.then_some(s.actions.is_empty())),
+    ("After the end sexton does nothing.", |s| s.before.over.then_some(s.actions.is_empty())),
     ("When nobody is left to care for, sexton exits at once.", |s| {
         (s.nobody_left() && !s.before.over).then(|| s.actions == [Action::Exit])
     }),
     ("While somebody is left, sexton stays.", |s| s.goes_on().then(|| !s.has(Action::Exit))),
-    ("A signal that is no stop signal is forwarded at once.", |s| {
+    ("A signal that is not a stop signal is forwarded at once.", |s| {
         s.is_signal(Step::Plain).then(|| s.sent(Signal::QUIT) == 1)
     }),
-    ("A rewritten signal arrives as the other one.", |s| {
+    ("A rewritten signal arrives as the one that the rewrite names.", |s| {
         s.is_signal(Step::Rewritten).then(|| (s.sent(Signal::USR1), s.sent(Signal::USR2)) == (0, 1))
     }),
-    ("A dropped signal is not forwarded, and told.", |s| {
+    ("A dropped signal is not forwarded, and sexton says so.", |s| {
         let drops = || s.count(|action| matches!(action, Action::Drop(r) if r.signal == Signal::HUP));
         s.is_signal(Step::Dropped).then(|| (s.sent(Signal::HUP), drops()) == (0, 1))
     }),
@@ -317,10 +317,10 @@ const INVARIANTS: [(&str, Check); 35] = [
     ("SIGKILL never comes before the stop signal.", |s| (s.kills() > 0).then_some(s.after.stop_was_sent)),
     ("SIGKILL is sent once.", |s| (s.kills() > 0).then(|| s.kills() == 1 && s.before.killed.is_none())),
     (
-        "Nothing delays SIGKILL beyond the grace period, but a late forwarding or a sexton that has a second to send it.",
+        "Only a late forwarding, or an inner sexton that has a second to send it, delays SIGKILL beyond the grace period.",
         |s| (s.deadline_is_over() && s.goes_on()).then_some(s.after.killed.is_some()),
     ),
-    ("Who outlives SIGKILL is left behind only after a while.", |s| {
+    ("A process that outlives SIGKILL is left behind only after a while.", |s| {
         let patient = || s.before.killed.is_some_and(|killed| s.after.now >= killed + KILL_TIMEOUT);
         s.has(Action::Abandon).then(patient)
     }),
@@ -328,21 +328,21 @@ const INVARIANTS: [(&str, Check); 35] = [
         let told = s.count(|action| matches!(action, Action::StopOrphans(_)));
         (told > 0).then(|| told == 1 && s.tells_orphans() && !s.before.orphans_told)
     }),
-    ("Orphans that are to be stopped are told so.", |s| {
+    ("Orphans that sexton is to stop get the stop signal.", |s| {
         // By the stop signal as it is rewritten, and not at all where a rule drops it.
         (s.tells_orphans() && !s.before.over).then(|| s.stops() >= 1)
     }),
-    ("A stopped command is continued behind the stop signal.", |s| {
+    ("A stopped command is continued after the stop signal.", |s| {
         let stops = s.before.stopped && s.after.stopped && s.stops() > 0 && s.before.killed.is_none();
         stops.then(|| s.has(Action::Continue))
     }),
     ("Only a stopped command that has a stop signal to act on is continued.", |s| {
         s.has(Action::Continue).then_some(s.after.stopped && s.after.stop_was_sent)
     }),
-    ("A stop of the command is followed only while no shutdown goes on.", |s| {
+    ("sexton stops along with the command only while no shutdown goes on.", |s| {
         s.has(Action::CommandStopped(Signal::TSTP)).then(|| s.step == Step::Stopped && s.started().is_none())
     }),
-    ("However many stop signals, there is one shutdown.", |s| {
+    ("However many stop signals come, there is one shutdown.", |s| {
         let begins = s.count(|action| matches!(action, Action::ShutdownBegins(_)));
         let first = s.before.first_stop.is_none() && s.after.first_stop.is_some();
         Some(begins == usize::from(first && s.exit_that_stops().is_none()))
@@ -355,11 +355,13 @@ const INVARIANTS: [(&str, Check); 35] = [
         let deadline = s.deadline().filter(|_| !s.after.over && s.after.killed.is_none())?;
         Some(s.wake_at.is_some_and(|moment| moment <= deadline))
     }),
-    ("No event leads to more than four actions, steps of an escalation not counted.", |s| {
+    ("No event leads to more than four actions, apart from the steps of an escalation.", |s| {
         Some(s.actions.len() - s.escalations() <= 4)
     }),
-    ("The stop signal from the same process at once is one request.", |s| s.echo.then_some(s.actions.is_empty())),
-    ("Between the forwarding, late or not, and SIGKILL lies a second, or what the settings leave.", |s| {
+    ("The same stop signal from the same process within a moment is one request.", |s| {
+        s.echo.then_some(s.actions.is_empty())
+    }),
+    ("Between the forwarding, late or not, and SIGKILL lies a second, or as long as the settings leave.", |s| {
         (s.kills() > 0).then(|| s.time_to_stop().is_some_and(|end| s.after.now >= end))
     }),
     ("The pre-stop signal is sent once, when the shutdown begins, and only before a sleep.", |s| {
@@ -370,10 +372,9 @@ const INVARIANTS: [(&str, Check); 35] = [
             sent == usize::from(begins && s.after.gone.is_none() && sleeps)
         })
     }),
-    (
-        "No step of an escalation comes before the stop signal, or before its time, or where the command takes it.",
-        |s| (s.escalations() > 0).then(|| s.after.escalated <= s.steps_due() && !s.before.kills),
-    ),
+    ("No step of an escalation comes before the stop signal, before its time, or if an inner sexton sends it.", |s| {
+        (s.escalations() > 0).then(|| s.after.escalated <= s.steps_due() && !s.before.kills)
+    }),
     ("While somebody is left and SIGKILL was not sent, every step that is due was taken.", |s| {
         (s.steps_due() > 0 && s.goes_on() && s.before.killed.is_none() && !s.before.kills)
             .then(|| s.after.escalated == s.steps_due())
@@ -384,14 +385,14 @@ const INVARIANTS: [(&str, Check); 35] = [
         let last = s.actions.iter().rposition(is_step);
         s.after.killed.map(|_| s.before.killed.is_none_or(|_| last.is_none()) && (kill.is_none() || last <= kill))
     }),
-    ("What a sexton in front of this one has slept is not slept once more.", |s| {
+    ("sexton does not sleep again for what a sexton in front of it has slept.", |s| {
         (s.begins_after_the_sleep() && !s.before.over).then(|| s.stops() > 0)
     }),
     ("A shutdown has one notice at most.", |s| (s.notices() > 0).then(|| s.notices() == 1 && !s.before.noticed)),
-    ("The notice never comes before who is left has had the stop signal for its time, nor behind SIGKILL.", |s| {
+    ("The notice never comes before a process has had the stop signal for its time, nor after SIGKILL.", |s| {
         (s.notices() > 0).then(|| s.notice().is_some_and(|due| s.after.now >= due))
     }),
-    ("Whoever has had the stop signal for that time and is not killed is noticed.", |s| {
+    ("If a process has had the stop signal for that time and is not killed, there is a notice.", |s| {
         s.notice().filter(|due| s.after.now >= *due).map(|_| s.after.noticed)
     }),
     ("The machine wakes up in time for the notice.", |s| {
