@@ -5,13 +5,16 @@
 
 #![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::thread;
 
 #[path = "pages/blocks.rs"]
 mod blocks;
 mod harness;
+#[path = "harness/json.rs"]
+#[allow(dead_code)] // nothing is checked against the schema here
+mod json;
 #[path = "pages/typed.rs"]
 mod typed;
 
@@ -155,7 +158,8 @@ fn anchors(page: &str) -> Vec<String> {
 
 #[test]
 fn the_first_sentence_of_each_page_says_whom_it_is_for() {
-    for page in pages().iter().filter(|page| *page != "README.md") {
+    let others = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(String::from);
+    for page in pages().iter().chain(&others).filter(|page| *page != "README.md") {
         let lines = prose(page);
         assert!(lines[0].starts_with("# "), "{page} begins with its title");
         let first = lines.iter().skip(1).find(|line| !line.is_empty()).unwrap_or_else(|| panic!("{page} is empty"));
@@ -172,6 +176,33 @@ fn the_first_sentence_of_each_page_says_whom_it_is_for() {
 fn the_readme_has_200_lines_at_most() {
     let lines = text("README.md").lines().count();
     assert!(lines <= 200, "{lines}");
+}
+
+/// What a newcomer needs first comes first.
+#[test]
+fn the_readme_has_its_parts_in_this_order() {
+    let lines = prose("README.md");
+    let headings: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix('#')).collect();
+    let expected = [
+        " sexton",
+        "# Install",
+        "# See it work, and test it",
+        "# Recipes",
+        "## Dockerfile",
+        "## Compose",
+        "## Kubernetes",
+        "## `docker run --init`",
+        "## CI job",
+        "# Options",
+        "# Exit status",
+        "# Why it died, why it did not stop",
+        "# How it compares",
+        "# What it costs",
+        "# More",
+    ];
+    assert_eq!(headings, expected);
+    let first = lines.iter().position(|line| line.starts_with("![")).expect("the picture");
+    assert!(first < lines.iter().position(|line| line == "## Install").unwrap(), "the picture opens it");
 }
 
 #[test]
@@ -247,6 +278,49 @@ fn testing_md_counts_what_the_others_list() {
 
     let lives = text("tests/faults/scenarios.rs").matches(" Scenario::new(").count();
     assert_eq!(number_before("docs/testing.md", "lives of sexton"), lives, "tests/faults/scenarios.rs");
+}
+
+// ---- CHANGELOG.md ----
+
+/// The words in backquotes below "What stays".
+fn promised() -> BTreeSet<String> {
+    let changelog = text("CHANGELOG.md");
+    let (_, section) = changelog.split_once("### What stays\n").expect("what stays");
+    let (section, _) = section.split_once("\n### ").expect("another section behind it");
+    section.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_changelog_promises_every_option_and_every_variable() {
+    let help = |arguments: &[&str]| {
+        let output = command(sexton_binary()).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = help(&["--help"]) + &help(&["--check", "--help"]);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let words = || all.split(|c: char| !is_part(c)).map(|word| word.trim_end_matches('-'));
+    let variables = words().filter(|word| word.starts_with("SEXTON_")).map(str::to_owned);
+    let options = all.lines().map(str::trim).filter(|line| line.starts_with('-'));
+    let options = options.flat_map(|line| {
+        let option = line.split("  ").next().unwrap_or_default();
+        let names = option.split([' ', ',', '[', '=', '.']).filter(|name| name.starts_with('-'));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    });
+    let there: BTreeSet<String> = options.chain(variables).collect();
+    assert!(there.len() > 50, "{there:?}");
+    let is_one = |word: &&String| word.starts_with('-') || word.starts_with("SEXTON_");
+    let promised = promised();
+    assert_eq!(promised.iter().filter(is_one).collect::<Vec<_>>(), there.iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_changelog_promises_every_key_of_a_json_line() {
+    let schema = json::parse(include_str!("../docs/logging.schema.json"));
+    let json::Json::Object(schema) = schema else { panic!("{schema:?}") };
+    let json::Json::Object(properties) = &schema["properties"] else { panic!("{schema:?}") };
+    let promised = promised();
+    let missing: Vec<&String> = properties.keys().filter(|key| !promised.contains(*key)).collect();
+    assert!(missing.is_empty(), "CHANGELOG.md, \"What stays\", does not name {missing:?}");
 }
 
 // ---- docs/options.md ----
