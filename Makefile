@@ -62,7 +62,7 @@ install: build manual ## Install sexton, its man page and the completions below 
 	install -D -m 644 -t '$(SHARE)/doc/sexton' README.md LICENSE CHANGELOG.md
 
 release: manual ## Make all that a release has, in dist: files, archives, packages, an image, SBOMs, SHA256SUMS
-	@integration/need release dist-amd64 dist-arm64
+	@integration/need release
 	$(MAKE) dist DIST=all
 	packaging/release $(VERSION)
 
@@ -177,8 +177,9 @@ lint: ## Check the format, clippy, the documentation and the dependencies; a war
 audit: ## Look for known vulnerabilities in the dependencies; fetches the database of them
 	$(DENY) check advisories
 
-reproducible: ## Build this commit twice, in different folders, plain and for release: the same bytes?
+reproducible: build ## Build this commit once more, in another folder, plain and for release: the same bytes?
 	@integration/need reproducible
+	$(MAKE) dist DIST=all
 	integration/reproducible '$(CARGO) build --release --locked && $(MAKE) dist DIST=all' \
 	  target/release/sexton $(MACHINES:%=dist/sexton-linux-%)
 

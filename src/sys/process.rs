@@ -1,6 +1,6 @@
 //! sexton itself as a process.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
@@ -28,6 +28,16 @@ pub(super) fn ask_own_pid() -> i32 {
     let pid = if cfg!(target_env = "musl") { unsafe { libc::gettid() } } else { nix::unistd::getpid().as_raw() };
     PID.store(pid, Ordering::Relaxed);
     pid
+}
+
+/// How large a pointer of the kernel is, in bytes: one for 64 bits runs programs for 32 (uname(2)).
+pub fn size_of_kernels_pointer() -> usize {
+    if cfg!(target_pointer_width = "64") {
+        return size_of::<usize>();
+    }
+    // armv8l is how one for 64 bits calls itself to a program for 32 (personality(2)).
+    let is_64 = |machine: &OsStr| machine.to_str().is_some_and(|name| name.contains("64") || name == "armv8l");
+    if nix::sys::utsname::uname().is_ok_and(|name| is_64(name.machine())) { 8 } else { size_of::<usize>() }
 }
 
 /// `CLOCK_MONOTONIC`: time since some moment in the past, which no one can set.

@@ -573,12 +573,21 @@ pub fn readable(descriptor: i32, patience: Duration) -> bool {
     unsafe { libc::poll(&mut poll, 1, patience.as_millis() as i32) > 0 }
 }
 
+/// Whether this is a program for 32 bits, as the tests may be told to run one (elf(5)).
+pub fn is_32_bit(program: PathBuf) -> bool {
+    let mut beginning = [0; 5];
+    File::open(program).and_then(|mut file| file.read_exact(&mut beginning)).unwrap();
+    beginning == *b"\x7fELF\x01"
+}
+
 /// Whether the process sleeps in its wait for a signal: it has done all there was to do.
 pub fn is_waiting(pid: i32) -> bool {
     let sleeps = || proc_status(pid, "State").is_some_and(|state| state.starts_with('S'));
     let syscall = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    // Of a program for 32 bits on this machine's kernel: rt_sigtimedwait_time64.
+    let number = if is_32_bit(sexton_binary()) { 421 } else { libc::SYS_rt_sigtimedwait };
     // A mere look for signals is the same system call, but does not sleep.
-    sleeps() && syscall().split(' ').next() == Some(&libc::SYS_rt_sigtimedwait.to_string()) && sleeps()
+    sleeps() && syscall().split(' ').next() == Some(&number.to_string()) && sleeps()
 }
 
 /// A pseudo-terminal: what a person has in front of them.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::path::Shown;
 use crate::sys::{
-    Args, Cgroup, Environment, each_name, effective_uid, own_status, process_limit, read_text, stack_limit,
+    Args, Cgroup, Environment, each_name, effective_uid, own_status, process_limit, read_text, size_of_kernels_pointer,
+    stack_limit,
 };
 
 /// Why clone(2) answers EAGAIN.
@@ -103,5 +104,6 @@ const LARGEST: u64 = 6 * 1024 * 1024;
 
 /// As the kernel counts: with the NUL and with the pointer.
 fn size<'a>(strings: impl Iterator<Item = &'a std::ffi::CStr>) -> usize {
-    strings.map(|string| string.count_bytes() + 1 + size_of::<usize>()).sum()
+    let pointer = size_of_kernels_pointer();
+    strings.map(|string| string.count_bytes() + 1 + pointer).sum()
 }
