@@ -94,6 +94,10 @@ test-dist: dist probe ## Run the same tests against the release file of this mac
 	cp dist/sexton-linux-$(HERE) target/test/dist/sexton
 	$(AS_A_BACKGROUND_JOB) TEST_BINARY='$(abspath target/test/dist/sexton)' $(RUN_TESTS) --no-fail-fast
 
+machines: ## Look what each release file is and runs on, beside docs/machines.md; TABLE=--write writes it there
+	@integration/need machines
+	packaging/about $(or $(TABLE),--check)
+
 # What they run, and what they leave out: integration/foreign.
 $(MACHINES:%=test-%): test-%: dist-% probe
 	@integration/need test-machines
