@@ -280,7 +280,25 @@ fn testing_md_counts_what_the_others_list() {
     assert_eq!(number_before("docs/testing.md", "lives of sexton"), lives, "tests/faults/scenarios.rs");
 }
 
-// ---- CHANGELOG.md ----
+// ---- CHANGELOG.md and the version ----
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[test]
+fn the_changelog_has_this_version_with_a_date() {
+    let changelog = text("CHANGELOG.md");
+    let heading = format!("## [{VERSION}] - ");
+    let date = changelog.lines().find_map(|line| line.strip_prefix(&heading));
+    let date = date.unwrap_or_else(|| panic!("CHANGELOG.md has no heading {heading:?} with a date"));
+    let digits = date.bytes().filter(u8::is_ascii_digit).count();
+    assert!(digits == 8 && date.len() == 10 && date.split('-').count() == 3, "{date}");
+    assert!(changelog.contains(&format!("[{VERSION}]: https://")), "a link to it");
+}
+
+#[test]
+fn engines_md_shows_this_version() {
+    assert!(text("docs/engines.md").contains(&format!("0.19.0 (sexton {VERSION})")), "docs/engines.md");
+}
 
 /// The words in backquotes below "What stays".
 fn promised() -> BTreeSet<String> {
