@@ -41,7 +41,6 @@ impl SystemCall {
     }
 
     /// Whether it waits for a child or a signal to come, and for nothing that has to do with its memory.
-    #[allow(clippy::useless_conversion, reason = "with 32 bits it is none")]
     pub fn is_idle(self) -> bool {
         self.waits_for_child() || self.number == libc::SYS_rt_sigsuspend
     }
@@ -119,7 +118,6 @@ mod tests {
     }
 
     #[test]
-    #[allow(clippy::useless_conversion, reason = "with 32 bits it is none")]
     fn what_a_thread_waits_in_is_read_from_the_real_file() {
         let (tell, told) = std::sync::mpsc::channel();
         let (end, ends) = std::sync::mpsc::channel::<()>();
