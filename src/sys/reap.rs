@@ -5,7 +5,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 
-use super::usage::Usage;
+use super::usage::{Rusage, Usage};
 use crate::exit_status;
 use crate::signal::{Received, Signal};
 
@@ -182,7 +182,7 @@ impl Reaper {
         if pid != self.command {
             return next_change(pid, libc::WNOHANG, None);
         }
-        let mut usage = MaybeUninit::zeroed();
+        let mut usage = Rusage::default();
         let change = next_change(pid, libc::WNOHANG, Some(&mut usage))?;
         Ok(change.map(|change| Change { usage: Some(Usage::of_dead(&usage)), ..change }))
     }
@@ -268,18 +268,18 @@ pub(super) fn wait_for_exit(pid: i32) {
 
 /// wait4(2), not nix's waitpid: that one refuses statuses with a real-time signal in them after
 /// the kernel has forgotten the child. To fill in the usage takes its time, so only who is asked for has one.
-fn next_change(pid: i32, flags: i32, usage: Option<&mut MaybeUninit<libc::rusage>>) -> Result<Option<Change>, Errno> {
+fn next_change(pid: i32, flags: i32, usage: Option<&mut Rusage>) -> Result<Option<Change>, Errno> {
     let mut status = 0;
-    let usage = usage.map_or(ptr::null_mut(), MaybeUninit::as_mut_ptr);
+    let usage = usage.map_or(ptr::null_mut(), ptr::from_mut);
     // __WALL: a process made by clone(2) without SIGCHLD as its exit signal counts as well.
     let flags = flags | libc::WUNTRACED | libc::WCONTINUED | libc::__WALL;
     loop {
-        // SAFETY: the status is an int, and the usage a rusage or null.
-        match unsafe { libc::wait4(pid, &raw mut status, flags, usage) } {
+        // SAFETY: the status is an int, and the usage the kernel's rusage or null.
+        match unsafe { libc::syscall(libc::SYS_wait4, pid, &raw mut status, flags, usage) } {
             0 => return Ok(None),
             -1 if Errno::last() == Errno::EINTR => {}
             -1 => return Err(Errno::last()),
-            pid => return Ok(Some(Change::of(pid, decode(status)))),
+            pid => return Ok(Some(Change::of(pid as i32, decode(status)))),
         }
     }
 }

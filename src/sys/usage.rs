@@ -1,6 +1,6 @@
 //! What a process used: the processor and memory (getrusage(2), proc_pid_stat(5)).
 
-use std::mem::MaybeUninit;
+use std::ffi::c_long;
 use std::time::Duration;
 
 use super::file::read_into;
@@ -19,6 +19,21 @@ pub struct Usage {
     pub preemptions: u64,
 }
 
+/// `struct rusage` as the kernel hands it over with a dead child (include/uapi/linux/resource.h).
+///
+/// Not libc's: with 32 bits musl has times of 64 in it, and the libc crate has not.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub(super) struct Rusage {
+    /// Seconds and microseconds.
+    user: [c_long; 2],
+    system: [c_long; 2],
+    /// In KiB.
+    max_rss: c_long,
+    rest: [c_long; 12],
+    preemptions: c_long,
+}
+
 /// What the kernel counts is not below zero, and has 32 bits on machines for 32.
 fn count(number: impl Into<i64>) -> u64 {
     number.into().unsigned_abs()
@@ -26,17 +41,15 @@ fn count(number: impl Into<i64>) -> u64 {
 
 impl Usage {
     /// As the kernel hands it over with a dead child.
-    pub(super) fn of_dead(usage: &MaybeUninit<libc::rusage>) -> Usage {
-        // SAFETY: it was zeroed, which is a valid rusage, and the kernel writes a whole one or none.
-        let usage = unsafe { usage.assume_init_ref() };
-        let time = |time: libc::timeval| {
-            Duration::from_secs(count(time.tv_sec)).saturating_add(Duration::from_micros(count(time.tv_usec)))
+    pub(super) fn of_dead(usage: &Rusage) -> Usage {
+        let time = |[seconds, microseconds]: [c_long; 2]| {
+            Duration::from_secs(count(seconds)).saturating_add(Duration::from_micros(count(microseconds)))
         };
         Usage {
-            user: time(usage.ru_utime),
-            system: time(usage.ru_stime),
-            max_rss: count(usage.ru_maxrss).saturating_mul(1024),
-            preemptions: count(usage.ru_nivcsw),
+            user: time(usage.user),
+            system: time(usage.system),
+            max_rss: count(usage.max_rss).saturating_mul(1024),
+            preemptions: count(usage.preemptions),
         }
     }
 
