@@ -149,9 +149,9 @@ integration: build probe ## Run the tests that need container engines and other 
 
 # The files that people take: the plain build, and for the other machines the release.
 KERNELS := $(RUN_TESTS) --no-fail-fast --test kernels -- --nocapture
-KERNELS_OF := arm64 ppc64le s390x
+KERNELS_OF := arm64 riscv64 ppc64le s390x
 
-kernels: build ## Boot Debian's kernels with sexton as /sbin/init in QEMU, on x86_64 and three other machines
+kernels: build ## Boot Debian's kernels with sexton as /sbin/init in QEMU, on x86_64 and four other machines
 	@integration/need kernels
 	packaging/dist $(KERNELS_OF)
 	integration/kernels/guest amd64 '$(BINARY)'

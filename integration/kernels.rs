@@ -6,7 +6,7 @@
 #[path = "kernels/machine.rs"]
 mod machine;
 
-use machine::{AARCH64, Kernel, Kind, Machine, PPC64LE, S390X, X86_64};
+use machine::{AARCH64, Kernel, Kind, Machine, PPC64LE, RISCV64, S390X, X86_64};
 
 /// The kernel for what needs only one of them.
 const ONE: Kernel = Kernel { release: "bookworm", kind: &X86_64 };
@@ -69,6 +69,11 @@ fn the_core_table_passes_under_the_kernel_of_bookworm_on_ppc64le() {
 }
 
 #[test]
+fn the_core_table_passes_under_the_kernel_of_trixie_on_riscv64() {
+    passes_the_core_table("trixie", &RISCV64);
+}
+
+#[test]
 fn the_core_table_passes_under_the_kernel_of_bookworm_on_s390x() {
     passes_the_core_table("bookworm", &S390X);
 }
@@ -117,6 +122,13 @@ fn a_command_that_does_not_stop_is_killed_and_no_thread_of_the_kernels_is_named(
 #[test]
 fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_ppc64le() {
     let kernel = Kernel { release: "bookworm", kind: &PPC64LE };
+    waits_for_orphans(kernel);
+    kills_what_does_not_stop(kernel);
+}
+
+#[test]
+fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_riscv64() {
+    let kernel = Kernel { release: "trixie", kind: &RISCV64 };
     waits_for_orphans(kernel);
     kills_what_does_not_stop(kernel);
 }
