@@ -584,10 +584,10 @@ pub fn is_32_bit(program: PathBuf) -> bool {
 pub fn is_waiting(pid: i32) -> bool {
     let sleeps = || proc_status(pid, "State").is_some_and(|state| state.starts_with('S'));
     let syscall = || std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-    // Of a program for 32 bits on this machine's kernel: rt_sigtimedwait_time64.
-    let number = if is_32_bit(sexton_binary()) { 421 } else { libc::SYS_rt_sigtimedwait };
+    // The second is what a program for 32 bits makes, rt_sigtimedwait_time64: a number that no other call has.
+    let numbers = [libc::SYS_rt_sigtimedwait, 421].map(|number| number.to_string());
     // A mere look for signals is the same system call, but does not sleep.
-    sleeps() && syscall().split(' ').next() == Some(&number.to_string()) && sleeps()
+    sleeps() && syscall().split(' ').next().is_some_and(|call| numbers.iter().any(|number| number == call)) && sleeps()
 }
 
 /// A pseudo-terminal: what a person has in front of them.
