@@ -181,11 +181,10 @@ lint: ## Check the format, clippy, the documentation and the dependencies; a war
 audit: ## Look for known vulnerabilities in the dependencies; fetches the database of them
 	$(DENY) check advisories
 
-reproducible: build ## Build this commit once more, in another folder, plain and for release: the same bytes?
+reproducible: build dist ## Build this commit once more, in another folder, plain and for release (DIST): the same bytes?
 	@integration/need reproducible
-	$(MAKE) dist DIST=all
-	integration/reproducible '$(CARGO) build --release --locked && $(MAKE) dist DIST=all' \
-	  target/release/sexton $(MACHINES:%=dist/sexton-linux-%)
+	integration/reproducible '$(CARGO) build --release --locked && $(MAKE) dist DIST="$(DIST)"' \
+	  target/release/sexton $(DIST_MACHINES:%=dist/sexton-linux-%)
 
 demo: build ## Draw a graceful shutdown as it happens: target/demo.svg
 	TEST_BINARY='$(BINARY)' $(CARGO) run --quiet --example demo -- $(DEMO)
