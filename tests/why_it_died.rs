@@ -375,6 +375,10 @@ fn with_v_a_zombie_whose_parent_is_outside_is_nobodys_in_the_container() {
     let executed = harness::children(engine_pid)[0];
     harness::kill(engine_pid, libc::SIGSTOP);
     let goes_on = GoesOn(engine_pid);
+    // Or it reaps its child before it stops.
+    wait_until("it is stopped", || {
+        harness::proc_status(engine_pid, "State").is_some_and(|state| state.starts_with('T'))
+    });
     harness::kill(executed, libc::SIGKILL);
     let is_dead = || harness::proc_status(executed, "State").is_some_and(|state| state.starts_with('Z'));
     wait_until("it is dead", is_dead);

@@ -1,4 +1,4 @@
-//! The table of docs/logging.md, "What is said of a death": each of its rows is a real death here.
+//! The table of docs/logging.md, "What sexton says about a death": each of its rows is a real death here.
 
 use crate::harness::cgroup::{Cgroup, memory_root, memory_version};
 use crate::harness::needs;
@@ -9,13 +9,15 @@ use crate::{LIMIT, assert_has, events, probe, sentence};
 /// What happened, in the words of the table.
 mod cause {
     pub const MEMORY: &str = "The kernel kills the command for lack of memory";
-    pub const CHILD_THEN_KILL: &str = "It kills a child of it for that; later the command sends itself SIGKILL";
-    pub const CHILD_THEN_ABORT: &str = "It kills a child of it for that; then the command aborts";
-    pub const CHILD_THEN_EXIT: &str = "It kills a child of it for that; then the command exits with 3";
-    pub const AROUND: &str = "It kills the command because a cgroup around its own, as a pod's, has no memory left";
+    pub const CHILD_THEN_KILL: &str =
+        "It kills a child of the command for that; later the command sends itself SIGKILL";
+    pub const CHILD_THEN_ABORT: &str = "It kills a child of the command for that; then the command aborts";
+    pub const CHILD_THEN_EXIT: &str = "It kills a child of the command for that; then the command exits with 3";
+    pub const AROUND: &str =
+        "It kills the command because a cgroup around the command's own, such as a pod's, has no memory left";
     pub const MOVED: &str = "The command moved to another cgroup, and the kernel kills it there";
-    pub const MOVED_1: &str = "The same under version 1, which does not say where the dead were";
-    pub const TOO_LATE: &str = "It is dead before sexton can look at the count, which is not 0";
+    pub const MOVED_1: &str = "The same under version 1, which does not show in which cgroup a process died";
+    pub const TOO_LATE: &str = "The command is dead before sexton can look at the count, and the count is not 0";
     pub const UNSEEN: &str = "There is no `/proc`, or something is mounted over the cgroups";
     pub const KILL: &str = "A process sends SIGKILL: the command itself, a child of it, or one outside the container";
     pub const CPU: &str = "`ulimit -t 1` is used up";
@@ -24,7 +26,7 @@ mod cause {
     pub const HANDLED: &str = "The command handles that SIGUSR1, and later sends itself another one";
     pub const FORGOTTEN: &str = "The same, with eight other signals in between";
     pub const PAST: &str = "Somebody sends SIGTERM to the command, and not to sexton";
-    pub const FAULT: &str = "The command does what it may not do";
+    pub const FAULT: &str = "The command uses memory that is not its own";
 
     /// All of them, and where each is played.
     pub const ALL: [(&str, fn()); 17] = [
@@ -51,7 +53,8 @@ mod cause {
 /// The rows of the table, cell by cell.
 fn table() -> Vec<Vec<&'static str>> {
     let documentation = include_str!("../../docs/logging.md");
-    let section = documentation.split_once("## What is said of a death\n").unwrap().1.split("\n## ").next().unwrap();
+    let section =
+        documentation.split_once("## What sexton says about a death\n").unwrap().1.split("\n## ").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     rows.skip(2).map(|row| row.split(" | ").collect()).collect()
 }
