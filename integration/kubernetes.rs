@@ -200,21 +200,29 @@ fn a_readiness_probe_turns_false_during_the_pre_stop_sleep_and_a_liveness_probe_
 
 #[test]
 fn a_command_that_was_killed_for_lack_of_memory_is_reported_as_that_by_both() {
-    let node = Node::new();
-    let pod = node.run_pod(PidNamespace::Container);
-    let mut container = pod.container("server").memory(32 << 20).start(&["/probe", "eat"]);
-    let end = container.end();
-    assert_eq!((end.status, end.reason.as_str()), (137, "OOMKilled"));
-    container.wait_for_line("the kernel killed 1 process for lack of memory while it ran (limit 32 MiB, ");
+    is_reported_as_killed_for_lack_of_memory(&["/probe", "eat"], 137);
 }
 
 #[test]
 fn a_child_that_was_killed_for_lack_of_memory_leaves_the_command_its_exit_status() {
+    is_reported_as_killed_for_lack_of_memory(&["/probe", "eaten-child", "7"], 7);
+}
+
+/// By sexton every time. containerd hears of it by an event of its own, and calls the end an error where that one
+/// comes after the end's.
+fn is_reported_as_killed_for_lack_of_memory(command: &[&str], status: i64) {
     let node = Node::new();
     let pod = node.run_pod(PidNamespace::Container);
-    let container = pod.container("server").memory(32 << 20).start(&["/probe", "eaten-child", "7"]);
-    let end = container.end();
-    assert_eq!((end.status, end.reason.as_str()), (7, "OOMKilled"));
+    let is_called_so = (0..5).any(|attempt| {
+        let name = format!("server-{attempt}");
+        let mut container = pod.container(&name).memory(32 << 20).start(command);
+        let end = container.end();
+        assert_eq!(end.status, status);
+        container.wait_for_line("the kernel killed 1 process for lack of memory while it ran (limit 32 MiB, ");
+        assert!(["OOMKilled", "Error"].contains(&end.reason.as_str()), "{}", end.reason);
+        end.reason == "OOMKilled"
+    });
+    assert!(is_called_so, "containerd never heard of it");
 }
 
 #[test]

@@ -20,6 +20,8 @@ use super::{PATIENCE, children, command, names};
 const KEEPER: &str = r#"
 set -e
 mount -t tmpfs tmpfs /run
+# podman keeps its locks there, under one name for all that root runs.
+mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs "$2/data"
 busybox ip link set lo up
 echo ready
