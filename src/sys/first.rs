@@ -18,18 +18,6 @@ use crate::signal::SignalSet;
 /// No mask that the kernel ever returns: it takes SIGKILL and SIGSTOP out of all of them.
 const NOT_BLOCKED_YET: u64 = u64::MAX;
 
-/// What to block.
-#[cfg(any(
-    target_arch = "x86_64",
-    target_arch = "aarch64",
-    target_arch = "riscv64",
-    target_arch = "powerpc64",
-    target_arch = "s390x",
-    target_arch = "arm",
-    target_arch = "x86",
-))]
-static ALL: u64 = u64::MAX;
-
 /// The mask that sexton was started with, stored by the first instruction.
 static INHERITED: AtomicU64 = AtomicU64::new(NOT_BLOCKED_YET);
 
@@ -41,12 +29,30 @@ pub(super) fn inherited_mask() -> Option<SignalSet> {
     }
 }
 
+/// The entry point: these lines of a machine's own, with the operands of the one system call.
+#[allow(unused_macros, reason = "there are machines for which nothing is written here")]
+macro_rules! first_instruction {
+    ($($line:literal,)+ $(options($option:ident),)?) => {
+        /// What to block.
+        static ALL: u64 = u64::MAX;
+
+        std::arch::global_asm!(
+            ".globl sexton_start",
+            $($line,)+
+            rt_sigprocmask = const libc::SYS_rt_sigprocmask,
+            set_mask = const libc::SIG_SETMASK,
+            all = sym ALL,
+            inherited = sym INHERITED,
+            $(options($option),)?
+        );
+    };
+}
+
 // rt_sigprocmask(SIG_SETMASK, &ALL, &INHERITED, 8). rdx holds what _start is to register with
 // atexit(3) (System V ABI, AMD64 supplement, 3.4.1); the kernel clobbers rcx and r11, which hold
 // nothing yet.
 #[cfg(target_arch = "x86_64")]
-std::arch::global_asm!(
-    ".globl sexton_start",
+first_instruction!(
     "sexton_start:",
     "mov r8, rdx",
     "mov eax, {rt_sigprocmask}",
@@ -57,16 +63,11 @@ std::arch::global_asm!(
     "syscall",
     "mov rdx, r8",
     "jmp _start",
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    set_mask = const libc::SIG_SETMASK,
-    all = sym ALL,
-    inherited = sym INHERITED,
 );
 
 // The same; here it is x0 that _start wants back.
 #[cfg(target_arch = "aarch64")]
-std::arch::global_asm!(
-    ".globl sexton_start",
+first_instruction!(
     "sexton_start:",
     "mov x5, x0",
     "mov x8, {rt_sigprocmask}",
@@ -79,17 +80,12 @@ std::arch::global_asm!(
     "svc 0",
     "mov x0, x5",
     "b _start",
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    set_mask = const libc::SIG_SETMASK,
-    all = sym ALL,
-    inherited = sym INHERITED,
 );
 
 // The same; here it is a0 (RISC-V ELF psABI, "Process Initialization" of the Linux part). The global pointer is not
 // set yet, so the linker must not make addresses relative to it.
 #[cfg(target_arch = "riscv64")]
-std::arch::global_asm!(
-    ".globl sexton_start",
+first_instruction!(
     "sexton_start:",
     ".option push",
     ".option norelax",
@@ -103,18 +99,13 @@ std::arch::global_asm!(
     "mv a0, t0",
     "tail _start",
     ".option pop",
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    set_mask = const libc::SIG_SETMASK,
-    all = sym ALL,
-    inherited = sym INHERITED,
 );
 
 // Here the address of what is called is in r12, and the data lies around what is called the TOC (64-bit ELF V2 ABI,
 // 2.3.2 and 3.3.1). `_start` looks at r3 to r7 to learn how it was started; the system call changes no register from
 // r14 on (Documentation/arch/powerpc/syscall64-abi.rst of Linux), and they hold nothing yet.
 #[cfg(all(target_arch = "powerpc64", target_endian = "little"))]
-std::arch::global_asm!(
-    ".globl sexton_start",
+first_instruction!(
     ".type sexton_start, @function",
     "sexton_start:",
     "addis 2, 12, .TOC.-sexton_start@ha",
@@ -141,16 +132,11 @@ std::arch::global_asm!(
     "addi 12, 12, _start@toc@l",
     "mtctr 12",
     "bctr",
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    set_mask = const libc::SIG_SETMASK,
-    all = sym ALL,
-    inherited = sym INHERITED,
 );
 
 // Here it is r14 that _start wants (s390x ELF ABI, "Process Initialization"), and the system call changes r2 alone.
 #[cfg(target_arch = "s390x")]
-std::arch::global_asm!(
-    ".globl sexton_start",
+first_instruction!(
     "sexton_start:",
     "lghi %r2, {set_mask}",
     "larl %r3, {all}",
@@ -158,17 +144,12 @@ std::arch::global_asm!(
     "lghi %r5, 8",
     "svc {rt_sigprocmask}",
     "jg _start",
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    set_mask = const libc::SIG_SETMASK,
-    all = sym ALL,
-    inherited = sym INHERITED,
 );
 
 // Here it is r0 (what Linux calls the EABI). libc may be in Thumb code: the linker sees to that.
 #[cfg(target_arch = "arm")]
-std::arch::global_asm!(
+first_instruction!(
     ".arm",
-    ".globl sexton_start",
     ".type sexton_start, %function",
     "sexton_start:",
     "mov r4, r0",
@@ -184,16 +165,11 @@ std::arch::global_asm!(
     "b _start",
     "4: .word {all} - (2b + 8)",
     "5: .word {inherited} - (3b + 8)",
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    set_mask = const libc::SIG_SETMASK,
-    all = sym ALL,
-    inherited = sym INHERITED,
 );
 
 // Here it is edx (System V ABI, i386 supplement, 2.3.1). The kernel's stack has room below its pointer.
 #[cfg(target_arch = "x86")]
-std::arch::global_asm!(
-    ".globl sexton_start",
+first_instruction!(
     "sexton_start:",
     "movl %edx, %edi",
     "calll 2f",
@@ -206,9 +182,5 @@ std::arch::global_asm!(
     "int $0x80",
     "movl %edi, %edx",
     "jmp _start",
-    rt_sigprocmask = const libc::SYS_rt_sigprocmask,
-    set_mask = const libc::SIG_SETMASK,
-    all = sym ALL,
-    inherited = sym INHERITED,
     options(att_syntax),
 );
