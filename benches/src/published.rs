@@ -15,7 +15,12 @@ pub const COMMAND: &str = "make bench FULL=1 PUBLISH=1";
 const PARTS: [&str; 2] = ["summary", "tables"];
 
 fn marks(part: &str) -> [String; 2] {
-    [format!("<!-- bench {part}: `{COMMAND}` writes from here -->\n"), format!("<!-- bench {part}: to here -->\n")]
+    marks_of(&format!("bench {part}"), COMMAND)
+}
+
+/// The lines before and behind what this command writes into a page.
+pub fn marks_of(what: &str, command: &str) -> [String; 2] {
+    [format!("<!-- {what}: `{command}` writes from here -->\n"), format!("<!-- {what}: to here -->\n")]
 }
 
 /// The files that a run writes, with what they are to have in them.
@@ -45,7 +50,7 @@ pub fn files(root: &Path, table: &Table, circumstances: &Circumstances) -> io::R
             };
             let written =
                 format!("![What sexton costs, beside the best of the other inits]({place}bench.svg)\n\n{written}");
-            text = put(&text, part, &written).ok_or_else(|| {
+            text = put(&text, &marks(part), &written).ok_or_else(|| {
                 io::Error::other(format!("{}: no line ends what begins with {}", path.display(), marks(part)[0]))
             })?;
             missing.retain(|missing| missing != part);
@@ -63,11 +68,17 @@ pub fn files(root: &Path, table: &Table, circumstances: &Circumstances) -> io::R
     }
 }
 
+/// What is before, between and behind the marks.
+pub fn split<'a>(text: &'a str, [begin, end]: &[String; 2]) -> Option<[&'a str; 3]> {
+    let (before, rest) = text.split_once(begin)?;
+    let (between, after) = rest.split_once(end)?;
+    Some([before, between, after])
+}
+
 /// The page with this between the marks.
-fn put(text: &str, part: &str, written: &str) -> Option<String> {
-    let [begin, end] = marks(part);
-    let (before, rest) = text.split_once(&begin)?;
-    let (_, after) = rest.split_once(&end)?;
+pub fn put(text: &str, marks: &[String; 2], written: &str) -> Option<String> {
+    let [before, _, after] = split(text, marks)?;
+    let [begin, end] = marks;
     Some(format!("{before}{begin}\n{written}\n{end}{after}"))
 }
 
@@ -124,7 +135,7 @@ mod tests {
     fn what_is_put_into_a_page_takes_the_place_of_what_was_there() {
         let [begin, end] = marks("tables");
         let page = format!("before\n{begin}old\n{end}after\n");
-        assert_eq!(put(&page, "tables", "new").unwrap(), format!("before\n{begin}\nnew\n{end}after\n"));
-        assert_eq!(put("before\n", "tables", "new"), None);
+        assert_eq!(put(&page, &marks("tables"), "new").unwrap(), format!("before\n{begin}\nnew\n{end}after\n"));
+        assert_eq!(put("before\n", &marks("tables"), "new"), None);
     }
 }

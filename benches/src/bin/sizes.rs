@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::process::{Command, ExitCode};
 
+use sexton_bench::published;
+
 /// Whose code it is, and by which crates of the file one knows it.
 const ROWS: [(&str, &[&str]); 5] = [
     ("sexton", &["sexton"]),
@@ -18,9 +20,6 @@ const ROWS: [(&str, &[&str]); 5] = [
 ];
 const STANDARD_LIBRARY: &str = "the standard library";
 const LIBC: &str = "the C library";
-
-const FROM: &str = "<!-- sizes: `make sizes` writes from here -->\n";
-const TO: &str = "<!-- sizes: to here -->\n";
 
 /// A change of a crate's code that a page need not tell: a tenth, or this many bytes.
 const SLACK: u64 = 1024;
@@ -52,12 +51,13 @@ fn run() -> io::Result<Vec<String>> {
         return Err(io::Error::other(format!("{file} has no symbols, or none that nm shows")));
     }
     let text = std::fs::read_to_string(page)?;
-    let places = text.split_once(FROM).and_then(|(before, rest)| Some((before, rest.split_once(TO)?)));
-    let (before, (table, after)) = places.ok_or_else(|| io::Error::other(format!("{page} has no place for it")))?;
+    let marks = published::marks_of("sizes", "make sizes");
+    let no_place = || io::Error::other(format!("{page} has no place for it"));
     if write {
-        std::fs::write(page, [before, FROM, &written(&sizes), TO, after].concat())?;
+        std::fs::write(page, published::put(&text, &marks, &written(&sizes)).ok_or_else(no_place)?)?;
         return Ok(Vec::new());
     }
+    let [_, table, _] = published::split(&text, &marks).ok_or_else(no_place)?;
     Ok(compare(&sizes, table).into_iter().map(|line| format!("{page}: {line}")).collect())
 }
 
@@ -110,13 +110,12 @@ fn rows() -> impl Iterator<Item = &'static str> {
 }
 
 fn written(sizes: &BTreeMap<&'static str, u64>) -> String {
-    let mut table = String::from("\n| code of | KiB |\n| --- | ---: |\n");
+    let mut table = String::from("| code of | KiB |\n| --- | ---: |");
     for row in rows() {
         let kibibytes = sizes.get(row).map_or(0.0, |bytes| *bytes as f64 / 1024.0);
-        table.push_str(&format!("| {row} | {kibibytes:.1} |\n"));
+        table.push_str(&format!("\n| {row} | {kibibytes:.1} |"));
     }
-    table.push('\n');
-    table
+    table + "\n"
 }
 
 /// What differs by more than a page need not tell.
