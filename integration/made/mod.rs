@@ -1,5 +1,8 @@
 //! What the tests of packages and images share.
 
+#[path = "../../tests/built/environment.rs"]
+mod environment;
+
 use std::process::{Command, Stdio};
 
 use super::harness::image::busybox;
@@ -10,13 +13,7 @@ use super::harness::{command, run_name};
 pub fn try_typed(line: &str) -> Result<String, String> {
     let mut bash: Command = command("bash");
     bash.args(["-euo", "pipefail", "-c", line]).current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
-    // What the tests were built with is nothing to what they build.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_") && name != "CARGO_HOME" || name.contains("RUSTFLAGS") {
-            bash.env_remove(name.as_ref());
-        }
-    }
+    environment::forget_this_build(&mut bash);
     let output = bash.output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.success() { Ok(stdout.into_owned()) } else { Err(format!("{line}: {stdout}{stderr}")) }

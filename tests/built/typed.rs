@@ -1,5 +1,8 @@
 //! Types what builds sexton, and looks at the file.
 
+#[path = "environment.rs"]
+mod environment;
+
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -11,12 +14,7 @@ use super::harness::command;
 pub fn typed(folder: &Path, line: &str) -> Output {
     let mut shell = command("sh");
     shell.args(["-c", line]).current_dir(folder);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_") && name != "CARGO_HOME" || name.contains("RUSTFLAGS") {
-            shell.env_remove(name.as_ref());
-        }
-    }
+    environment::forget_this_build(&mut shell);
     // It stays for the next time.
     shell.env("CARGO_TARGET_DIR", target()).env("CARGO_NET_OFFLINE", "true");
     shell.env("CARGO_PROFILE_DEV_OPT_LEVEL", "0").env("CARGO_PROFILE_DEV_DEBUG", "none");
