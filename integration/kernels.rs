@@ -119,25 +119,26 @@ fn a_command_that_does_not_stop_is_killed_and_no_thread_of_the_kernels_is_named(
     kills_what_does_not_stop(ONE);
 }
 
-#[test]
-fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_ppc64le() {
-    let kernel = Kernel { release: "bookworm", kind: &PPC64LE };
+#[track_caller]
+fn ends_in_time(release: &'static str, kind: &'static Kind) {
+    let kernel = Kernel { release, kind };
     waits_for_orphans(kernel);
     kills_what_does_not_stop(kernel);
+}
+
+#[test]
+fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_ppc64le() {
+    ends_in_time("bookworm", &PPC64LE);
 }
 
 #[test]
 fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_riscv64() {
-    let kernel = Kernel { release: "trixie", kind: &RISCV64 };
-    waits_for_orphans(kernel);
-    kills_what_does_not_stop(kernel);
+    ends_in_time("trixie", &RISCV64);
 }
 
 #[test]
 fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_s390x() {
-    let kernel = Kernel { release: "bookworm", kind: &S390X };
-    waits_for_orphans(kernel);
-    kills_what_does_not_stop(kernel);
+    ends_in_time("bookworm", &S390X);
 }
 
 #[test]

@@ -60,13 +60,6 @@ pub const AARCH64: Kind = Kind {
     console: "ttyAMA0",
     left_out: &[],
 };
-pub const ARMV7: Kind = Kind {
-    docker: "arm-v7",
-    debian: "armhf",
-    qemu: &["qemu-system-arm", "-machine", "virt", "-cpu", "cortex-a15"],
-    console: "ttyAMA0",
-    left_out: &[],
-};
 pub const PPC64LE: Kind = Kind {
     docker: "ppc64le",
     debian: "ppc64el",
