@@ -21,10 +21,6 @@ BENCH_PACKAGE := --manifest-path benches/Cargo.toml --target-dir '$(BENCH_TARGET
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 RUN_TESTS := $(if $(NEXTEST),$(CARGO) nextest run,$(CARGO) test)
 
-# A cargo and rustc of one kind that can build the standard library: the usual ones after `rustup component
-# add rust-src`, or Debian's.
-DIST_BIN = $(shell integration/need --rust-for-dist)
-
 .DEFAULT_GOAL := help
 .PHONY: $(shell awk -F: '/^[a-z0-9-]+:/ { print $$1 }' $(MAKEFILE_LIST)) $(MACHINES:%=dist-%) $(MACHINES:%=test-%)
 
@@ -37,10 +33,6 @@ build: ## Build sexton: one static file, target/release/sexton
 dist: ## Build the release file of this machine, dist/sexton-linux-amd64 or -arm64; DIST=all builds those of eight
 	packaging/dist $(if $(filter all,$(DIST)),--all-that-can-be) $(DIST_MACHINES)
 	cd dist && sha256sum $(DIST_MACHINES:%=sexton-linux-%) >SHA256SUMS && cat SHA256SUMS
-
-# The settings are cargo's unstable ones (.cargo/dist.toml), which a stable compiler has to be told.
-DIST_BUILD = RUSTC_BOOTSTRAP=1 RUSTC=$(DIST_BIN)/rustc $(DIST_BIN)/cargo --config .cargo/dist.toml \
-  build --release --locked --bin sexton
 
 $(MACHINES:%=dist-%): dist-%:
 	packaging/dist $*
@@ -79,7 +71,7 @@ probe:
 # optimisation every one of them takes as long to link as sexton does.
 test: build probe ## Run all tests that are not in make integration, against the release build; TEST_ALL=1 leaves none out
 	$(if $(TEST_ALL),@integration/need test)
-	began=$$(date +%s); TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast && $(CARGO) test --lib $(BENCH_PACKAGE); \
+	began=$$(date +%s); TEST_BINARY='$(BINARY)' $(RUN_TESTS) --no-fail-fast && $(CARGO) test --lib --bin sizes $(BENCH_PACKAGE); \
 	  status=$$?; TESTS_BEGAN=$$began $(CARGO) test --quiet --test yet_to_run; exit $$status
 
 # As `nohup`, the `&` of a script and some CI runners start a program, and worse: every signal is ignored
@@ -161,7 +153,7 @@ kernels: build ## Boot Debian's kernels with sexton as /sbin/init in QEMU, on x8
 kernels-quick: build ## The same for one kernel, on x86_64
 	@integration/need kernels-quick
 	integration/kernels/guest amd64 '$(BINARY)'
-	$(KERNELS) --skip bullseye --skip trixie --skip sid $(foreach name,aarch64 riscv64 ppc64le s390x armv7,--skip _on_$(name))
+	$(KERNELS) --skip bullseye --skip trixie --skip sid $(foreach name,aarch64 riscv64 ppc64le s390x,--skip _on_$(name))
 
 DENY := $(CARGO) deny
 
@@ -225,9 +217,7 @@ sizes: symbols ## Write into docs/design.md how much machine code each crate has
 	'$(BENCH_TARGET)/release/sizes' $(SYMBOLS) docs/design.md --write
 
 hot: ## Find out what every start of the release file runs, and write .cargo/hot.ld, by which it lies together (root)
-	@mkdir -p target/dist
-	ar cr target/dist/libunwind.a
-	CARGO_PROFILE_RELEASE_STRIP=none $(DIST_BUILD) --target-dir target/symbols-dist --target $(shell uname -m)-unknown-linux-musl
+	CARGO_PROFILE_RELEASE_STRIP=none packaging/cargo --target-dir target/symbols-dist --target $(shell uname -m)-unknown-linux-musl
 	$(CARGO) build --release $(BENCH_PACKAGE)
 	'$(BENCH_TARGET)/release/hot' .cargo/hot.ld target/symbols-dist/$(shell uname -m)-unknown-linux-musl/release/sexton
 
