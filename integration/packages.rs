@@ -12,6 +12,29 @@ use made::{Image, try_typed, typed};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// A machine that a release has files for.
+struct Machine {
+    /// Docker's name of it, with a hyphen.
+    name: &'static str,
+    /// Docker's again: system, architecture and perhaps variant.
+    platform: &'static str,
+    target: &'static str,
+    debian: &'static str,
+    rpm: &'static str,
+}
+
+/// Those of packaging/machines.
+fn machines() -> Vec<Machine> {
+    let table = include_str!("../packaging/machines");
+    let rows = table.lines().filter(|line| !line.starts_with('#'));
+    rows.map(|row| {
+        let [name, platform, target, debian, _, _, _, _, rpm] =
+            row.split_whitespace().collect::<Vec<_>>().try_into().unwrap();
+        Machine { name, platform, target, debian, rpm }
+    })
+    .collect()
+}
+
 /// target/manual is written by one test and read by another.
 static MANUAL: Mutex<()> = Mutex::new(());
 
@@ -37,13 +60,13 @@ fn the_sums_are_those_of_all_files_and_there_is_no_other_file() {
     let listed = typed("cd dist && cut -c 67- SHA256SUMS");
     assert_eq!(listed, typed("cd dist && ls | grep -v SHA256SUMS"));
     let mut expected = Vec::new();
-    for (machine, rpm) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
+    for Machine { name, debian, rpm, .. } in machines() {
         expected.extend([
-            format!("sexton-linux-{machine}"),
-            format!("sexton-linux-{machine}.cdx.json"),
-            format!("sexton-{VERSION}-linux-{machine}.tar.gz"),
+            format!("sexton-linux-{name}"),
+            format!("sexton-linux-{name}.cdx.json"),
+            format!("sexton-{VERSION}-linux-{name}.tar.gz"),
             format!("sexton-{VERSION}-1.{rpm}.rpm"),
-            format!("sexton_{VERSION}-1_{machine}.deb"),
+            format!("sexton_{VERSION}-1_{debian}.deb"),
         ]);
     }
     expected.push(format!("sexton-{VERSION}-image.tar"));
@@ -55,7 +78,7 @@ fn the_sums_are_those_of_all_files_and_there_is_no_other_file() {
 
 #[test]
 fn an_archive_has_the_file_its_man_page_its_completions_and_the_license() {
-    for machine in ["amd64", "arm64"] {
+    for Machine { name: machine, .. } in machines() {
         let folder = Folder::new();
         let name = format!("sexton-{VERSION}-linux-{machine}");
         typed(&format!("tar -C {} -xzf {}", folder.path(""), dist(&format!("{name}.tar.gz"))));
@@ -75,18 +98,19 @@ fn an_archive_has_the_file_its_man_page_its_completions_and_the_license() {
 #[test]
 fn what_cargo_binstall_would_take_is_there() {
     let manifest = typed("cat Cargo.toml");
-    let values = |key: &str| -> Vec<String> {
-        let lines = manifest.lines().filter_map(|line| line.strip_prefix(&format!("{key} = \"")));
-        lines
-            .map(|value| value.trim_end_matches('"').replace("{ version }", VERSION).replace("{ bin }", "sexton"))
-            .collect()
-    };
-    let (urls, files) = (values("pkg-url"), values("bin-dir"));
-    assert_eq!((urls.len(), files.len()), (2, 2));
-    for (url, file) in urls.iter().zip(files) {
-        assert!(url.starts_with(&format!("{{ repo }}/releases/download/v{VERSION}/")), "{url}");
-        let archive = dist(url.rsplit('/').next().unwrap());
-        assert!(typed(&format!("tar -tzf {archive}")).lines().any(|name| name == file), "{file} is not in {archive}");
+    let overrides: Vec<_> = manifest.split("\n[package.metadata.binstall.overrides.").skip(1).collect();
+    let machines = machines();
+    assert_eq!(overrides.len(), machines.len());
+    for (said, Machine { name, target, .. }) in overrides.iter().zip(machines) {
+        let value = |key: &str| {
+            let line = said.lines().find_map(|line| line.strip_prefix(&format!("{key} = \""))).unwrap();
+            line.trim_end_matches('"').replace("{ version }", VERSION).replace("{ bin }", "sexton")
+        };
+        let archive = format!("sexton-{VERSION}-linux-{name}.tar.gz");
+        assert!(said.starts_with(&format!("{target}]")), "{said}");
+        assert_eq!(value("pkg-url"), format!("{{ repo }}/releases/download/v{VERSION}/{archive}"));
+        let files = typed(&format!("tar -tzf {}", dist(&archive)));
+        assert!(files.lines().any(|file| file == value("bin-dir")), "{archive} has {files}");
     }
 }
 
@@ -162,14 +186,17 @@ fn the_rpm_package_is_installed_into_a_root_runs_is_docker_init_and_is_removed_a
 
 #[test]
 fn each_package_has_the_very_file_of_its_machine() {
-    for (machine, rpm) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
+    for Machine { name: machine, debian, rpm, .. } in machines() {
         let folder = Folder::new();
-        let deb = dist(&format!("sexton_{VERSION}-1_{machine}.deb"));
+        let deb = dist(&format!("sexton_{VERSION}-1_{debian}.deb"));
         typed(&format!("dpkg-deb --extract {deb} {}", folder.path("deb")));
         assert_eq!(sum(&folder.path("deb/usr/bin/sexton")), sum(&raw(machine)));
-        assert_eq!(typed(&format!("dpkg-deb --field {deb} Architecture")).trim(), machine);
-        let rpm = dist(&format!("sexton-{VERSION}-1.{rpm}.rpm"));
-        let in_it = typed(&format!("rpm --query --package --queryformat '[%{{FILEDIGESTS}} %{{FILENAMES}}\\n]' {rpm}"));
+        assert_eq!(typed(&format!("dpkg-deb --field {deb} Architecture")).trim(), debian);
+        let file = dist(&format!("sexton-{VERSION}-1.{rpm}.rpm"));
+        let in_it = typed(&format!(
+            "rpm --query --package --queryformat '%{{ARCH}}\\n[%{{FILEDIGESTS}} %{{FILENAMES}}\\n]' {file}"
+        ));
+        assert_eq!(in_it.lines().next(), Some(rpm));
         assert!(in_it.contains(&format!("{} /usr/bin/sexton\n", sum(&raw(machine)))), "{in_it}");
     }
 }
@@ -177,16 +204,19 @@ fn each_package_has_the_very_file_of_its_machine() {
 #[test]
 fn the_image_has_the_file_of_each_machine_and_a_build_copies_it_from_there() {
     let archive = dist(&format!("sexton-{VERSION}-image.tar"));
-    for machine in ["amd64", "arm64"] {
+    for Machine { name: machine, platform, .. } in machines() {
         let folder = Folder::new();
+        let words: Vec<_> = platform.split('/').collect();
+        let (arch, variant) = (words[1], words.get(2).copied().unwrap_or_default());
+        let wanted = if variant.is_empty() { String::new() } else { format!("--override-variant {variant}") };
         typed(&format!(
-            "skopeo copy --quiet --override-arch {machine} oci-archive:{archive} dir:{}",
+            "skopeo copy --quiet --override-arch {arch} {wanted} oci-archive:{archive} dir:{}",
             folder.path("image")
         ));
         let image = folder.path("image");
         typed(&format!(
             "cd {image} && tar -xzf $(jq -r '.layers[0].digest' manifest.json | cut -d : -f 2) && \
-             jq -e '.architecture == \"{machine}\" and .config.Entrypoint == [\"/sexton\", \"--\"]' \
+             jq -e '.architecture == \"{arch}\" and (.variant // \"\") == \"{variant}\" and .config.Entrypoint == [\"/sexton\", \"--\"]' \
              $(jq -r .config.digest manifest.json | cut -d : -f 2)"
         ));
         assert_eq!(sum(&format!("{image}/sexton")), sum(&raw(machine)));
@@ -199,7 +229,7 @@ fn the_image_has_the_file_of_each_machine_and_a_build_copies_it_from_there() {
 
 #[test]
 fn the_sbom_names_the_crates_that_are_in_the_file_and_none_of_the_tests() {
-    for machine in ["amd64", "arm64"] {
+    for Machine { name: machine, .. } in machines() {
         let sbom = dist(&format!("sexton-linux-{machine}.cdx.json"));
         let names = typed(&format!("jq -r '.components[].name' {sbom}"));
         let names: Vec<_> = names.lines().collect();
@@ -225,8 +255,8 @@ fn packed_once_more_elsewhere_it_is_the_same_to_the_byte() {
     typed(&format!(
         "git clone --quiet . {copy} && cp Cargo.toml Cargo.lock {copy} && cp -r packaging CHANGELOG.md README.md {copy} && \
          mkdir -p {copy}/dist {copy}/target/dist && \
-         cp dist/sexton-linux-amd64 dist/sexton-linux-arm64 {copy}/dist && cp -r target/manual {copy}/target && \
-         for target in x86_64 aarch64; do cp --parents target/dist/$target-unknown-linux-musl/release/sexton {copy}; done"
+         cp dist/sexton-linux-* {copy}/dist && cp -r target/manual {copy}/target && \
+         cp --parents target/dist/*-linux-musl*/release/sexton {copy}"
     ));
     typed(&format!("cd {copy} && packaging/release"));
     assert_eq!(typed(&format!("cat {copy}/dist/SHA256SUMS")), typed("cat dist/SHA256SUMS"));

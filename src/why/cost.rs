@@ -29,9 +29,12 @@ impl Cost {
     }
 
     /// Of a command that exited with an error, if it was held back. Who never had to leave the processor to others
-    /// was not, and nothing is read.
+    /// was not, nor was it for long who ended within the first period, and nothing is read.
     pub fn of_held_back(usage: Option<Usage>, evidence: &Evidence) -> Option<Cost> {
-        let may_be = usage.is_some_and(|usage| usage.preemptions > 0);
+        /// A limit on the processor is dealt out anew in each period. This is how long one is unless somebody says
+        /// something else (`cpu.max`, cgroups(7)).
+        const PERIOD: Duration = Duration::from_millis(100);
+        let may_be = usage.is_some_and(|usage| usage.preemptions > 0) && evidence.ran() >= PERIOD;
         let cost = Cost { throttling: may_be.then(throttling).flatten(), ..Cost::default() };
         cost.held_back(evidence.ran()).map(|_| Cost::of(usage, evidence))
     }
