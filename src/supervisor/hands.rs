@@ -68,9 +68,7 @@ impl Hands<'_> {
             return None;
         }
         if log_enabled!(Level::Debug) {
-            let sender = Sender { received, process: None };
-            let facts = by(Facts::of("signal_received").and_shown("signal", &received.signal), Some(&sender));
-            report::tell(Level::Debug, format_args!("received {} from {sender}", received.signal), &facts);
+            tell_received(received);
         }
         if received.signal == Signal::CONT && self.ended.is_none() {
             self.job.continued(self.command.pid);
@@ -222,6 +220,14 @@ impl Hands<'_> {
         self.shutdown_began = true;
         self.enter(Phase::Drain);
         let sender = self.evidence.stop_requested(received, now);
+        if log_enabled!(Level::Info) {
+            self.tell_beginning(received, sender);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_beginning(&self, received: Received, sender: Sender) {
         let sleep = self.config.pre_stop_sleep;
         let held_back = received.held_back();
         let left = held_back.map_or(sleep, |held_back| held_back.left_of(sleep));
@@ -254,7 +260,7 @@ impl Hands<'_> {
         if self.config.group {
             self.group_stop = Some(GroupStop::now(pid));
             if self.config.orphans != Orphans::Leave {
-                each_child(pid, |child| self.told.note(child.pid, signal));
+                self.note_children(signal);
             }
         }
         let sent = self.send_stop(&received, now);
@@ -262,6 +268,11 @@ impl Hands<'_> {
             self.evidence.forwarded(received, true);
             self.told.sent(self.stop_signal(&received), self.wants_all());
         }
+    }
+
+    #[inline(never)]
+    fn note_children(&mut self, signal: Signal) {
+        each_child(self.command.pid, |child| self.told.note(child.pid, signal));
     }
 
     /// A stop signal for all that is left, but for those that had it with the command's group.
@@ -435,6 +446,8 @@ impl Hands<'_> {
         if self.config.group || continues { send_to_group(pid, received) } else { send(pid, received) }
     }
 
+    #[cold]
+    #[inline(never)]
     fn kill(&mut self) {
         // Seen before anybody is killed, told only afterwards: a log that is slow delays nothing.
         let survivors = evidence::survivors_besides(self.command);
@@ -481,6 +494,8 @@ impl Hands<'_> {
         report::end(Level::Warn, format_args!("{told}"), &why.facts(facts));
     }
 
+    #[cold]
+    #[inline(never)]
     fn tell_unkillable(&self) {
         let command = self.ended.is_none().then_some(self.command);
         // Of orphans that are to be left nobody was sent SIGKILL.
@@ -534,6 +549,15 @@ impl Hands<'_> {
         }
         status
     }
+}
+
+// Not a part of the loop, whose stack would hold the facts for good.
+#[cold]
+#[inline(never)]
+fn tell_received(received: Received) {
+    let sender = Sender { received, process: None };
+    let facts = by(Facts::of("signal_received").and_shown("signal", &received.signal), Some(&sender));
+    report::tell(Level::Debug, format_args!("received {} from {sender}", received.signal), &facts);
 }
 
 /// And who traces what is dead.

@@ -77,18 +77,26 @@ impl Cgroup {
         }
     }
 
-    /// Ours by the mounts that would show it, hidden by another one or not, without the first so many of them.
-    pub(super) fn nth_of_us(controller: &str, mut skipped: usize, opened: &mut Opened) -> Option<Cgroup> {
+    /// None yet.
+    pub(super) const NOWHERE: Cgroup = Cgroup { path: Text::EMPTY, point: 0, version: Version::Two };
+
+    /// Becomes ours by the mounts that would show it, hidden by another one or not, without the first so many of them.
+    /// Says whether there is one.
+    // In its place, for a path takes a kilobyte of stack.
+    pub(super) fn become_nth_of_us(&mut self, controller: &str, mut skipped: usize, opened: &mut Opened) -> bool {
         let mut own = Text::EMPTY;
-        let version = opened.find_line(c"/proc/self/cgroup", |line| place(line, controller, &mut own))??;
-        let mut path = Text::EMPTY;
+        let found = opened.find_line(c"/proc/self/cgroup", |line| place(line, controller, &mut own));
+        let Some(version) = found.flatten() else { return false };
+        let path = &mut self.path;
         let point = find_mount(opened, |mount| {
-            let point = locate(version, own.bytes(), &mount, controller, &mut path)?;
+            let point = locate(version, own.bytes(), &mount, controller, path)?;
             let is_wanted = skipped == 0;
             skipped = skipped.saturating_sub(1);
             is_wanted.then_some(point)
-        })?;
-        Some(Cgroup { path, point, version })
+        });
+        self.version = version;
+        self.point = point.unwrap_or(0);
+        point.is_some()
     }
 
     pub(super) fn version(&self) -> Version {
@@ -126,7 +134,7 @@ pub(super) fn file(directory: &Path, name: &str) -> Option<Text> {
 /// The beginning of a file of a cgroup.
 #[inline(never)]
 pub(super) fn read<'a>(directory: &Path, name: &str, room: &'a mut [u8]) -> Option<&'a str> {
-    read_into(file(directory, name)?.c_str()?, room)
+    read_into(file(directory, name).as_ref()?.c_str()?, room)
 }
 
 /// A file of a cgroup that has a number in it.

@@ -59,7 +59,7 @@ pub use output::{stderr_is_ours, write_stderr, write_stdout};
 pub use parent::Parent;
 pub use proc::{NoProc, Process, called_by, each_child, process, processor_time, since_boot, tracer};
 pub use process::{
-    become_subreaper, monotonic_now, monotonic_now_of_start, own_pid, own_status, process_limit, set_own_name,
+    become_subreaper, monotonic_now, monotonic_now_once, own_pid, own_status, process_limit, set_own_name,
     size_of_kernels_pointer, stack_limit, unix_time,
 };
 pub use reap::{Change, ChangeKind, Children, Death, Reaper, Reaping, can_be_reaped, children, is_dead};

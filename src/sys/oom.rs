@@ -33,22 +33,26 @@ pub struct Ceiling {
 const COUNTERS: [&str; 3] = ["memory.oom_control", "memory.events.local", "memory.events"];
 
 impl Memory {
-    /// What counts for us, if it can be seen; the root cgroup of version 2 counts nothing.
-    // Not a part of its caller, nor what it calls a part of it: each path takes a kilobyte of stack.
+    /// None yet.
+    const NOWHERE: Memory = Memory { cgroup: Cgroup::NOWHERE, counter: "", oom_kills: 0 };
+
+    /// Puts into `place` what counts for us, if it can be seen; the root cgroup of version 2 counts nothing.
+    // In its place, and nothing of it a part of another one: each path takes a kilobyte of stack.
     #[inline(never)]
-    pub fn of_us(opened: &mut Opened) -> Option<Memory> {
+    pub fn find_ours(place: &mut Option<Memory>, opened: &mut Opened) {
         /// Of the mounts that would show our cgroup the first mostly does. If it has no counter, another
         /// one may hide it.
         const MOUNTS: usize = 8;
-        (0..MOUNTS).find_map(|skipped| match Cgroup::nth_of_us(CONTROLLER, skipped, opened) {
-            Some(cgroup) => Memory::first_of(cgroup, opened).map(Some),
-            None => Some(None),
-        })?
-    }
-
-    #[inline(never)]
-    fn first_of(cgroup: Cgroup, opened: &mut Opened) -> Option<Memory> {
-        Memory::counted_in(cgroup, |counter| opened.find_line(counter, oom_kills))
+        let memory = place.insert(Memory::NOWHERE);
+        for skipped in 0..MOUNTS {
+            if !memory.cgroup.become_nth_of_us(CONTROLLER, skipped, opened) {
+                break;
+            }
+            if memory.find_counter(|counter| opened.find_line(counter, oom_kills)) {
+                return;
+            }
+        }
+        *place = None;
     }
 
     /// What counts for us now, where no mount hides it.
@@ -69,31 +73,30 @@ impl Memory {
 
     #[inline(never)]
     fn now(cgroup: Cgroup) -> Option<Memory> {
-        Memory::counted_in(cgroup, read_oom_kills)
+        let mut memory = Memory { cgroup, ..Memory::NOWHERE };
+        memory.find_counter(read_oom_kills).then_some(memory)
     }
 
-    /// In the first of the directories that has a counter.
-    fn counted_in(mut cgroup: Cgroup, mut read: impl FnMut(&CStr) -> Option<u64>) -> Option<Memory> {
-        let of_version: &[&str] = match cgroup.version() {
-            Version::One => COUNTERS.get(..1)?,
-            Version::Two => COUNTERS.get(1..)?,
+    /// Goes up to the first of the directories that has a counter. Says whether there is one.
+    fn find_counter(&mut self, mut read: impl FnMut(&CStr) -> Option<u64>) -> bool {
+        let of_version = match self.cgroup.version() {
+            Version::One => COUNTERS.get(..1),
+            Version::Two => COUNTERS.get(1..),
         };
-        let mut found = None;
-        for directory in cgroup.directories() {
-            let in_it = |counter: &&'static str| Some((*counter, read(file(directory, counter)?.c_str()?)?));
-            if let Some((counter, oom_kills)) = of_version.iter().find_map(in_it) {
-                found = Some((directory.as_os_str().len(), counter, oom_kills));
-                break;
-            }
-        }
-        let (length, counter, oom_kills) = found?;
-        cgroup.climb(length);
-        Some(Memory { cgroup, counter, oom_kills })
+        let found = self.cgroup.directories().find_map(|directory| {
+            let in_it = |counter: &&'static str| Some((*counter, read(file(directory, counter).as_ref()?.c_str()?)?));
+            let (counter, oom_kills) = of_version?.iter().find_map(in_it)?;
+            Some((directory.as_os_str().len(), counter, oom_kills))
+        });
+        let Some((length, counter, oom_kills)) = found else { return false };
+        self.cgroup.climb(length);
+        (self.counter, self.oom_kills) = (counter, oom_kills);
+        true
     }
 
     /// What is counted by now.
     pub fn oom_kills_now(&self) -> Option<u64> {
-        read_oom_kills(file(self.directory(), self.counter)?.c_str()?)
+        read_oom_kills(file(self.directory(), self.counter).as_ref()?.c_str()?)
     }
 
     /// The directory of the cgroup that counts.

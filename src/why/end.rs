@@ -22,7 +22,7 @@ pub fn tell(config: &Config, command: Command, evidence: &mut Evidence, kind: Ch
         ChangeKind::Killed { signal, .. } => Death::Killed(signal),
         ChangeKind::Dead(_) | ChangeKind::Stopped(_) | ChangeKind::Continued => return,
     };
-    let end = End { command, kind, status: death.status(), ran: evidence.ran(), usage };
+    let end = End { command, kind, status: death.status(), usage };
     evidence.look_at_rest(death);
     let is_declared_good = config.expected_exits.contains(end.status);
     match kind {
@@ -50,26 +50,25 @@ struct End {
     kind: ChangeKind,
     /// As it is shown to whoever started sexton, if nothing changes it.
     status: u8,
-    ran: Duration,
     usage: Option<Usage>,
 }
 
 impl End {
     #[inline(never)]
     fn as_story(&self, evidence: &Evidence) {
-        // What is not told is not looked for.
+        // What is not told is not looked for, not even on the clock.
         if log_enabled!(Level::Info) {
-            self.tell_story(&Cost::of(self.usage, evidence));
+            self.tell_story(evidence.ran(), &Cost::of(self.usage, evidence));
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn tell_story(&self, cost: &Cost) {
-        let End { command, ran, .. } = self;
+    fn tell_story(&self, ran: Duration, cost: &Cost) {
+        let command = self.command;
         let (name, signal) = (Name(command.name), self.signal());
-        let facts = self.facts(&name, &signal);
-        let sentence = format_args!("{command} {} after {}{cost}", What(self.kind), Rounded(*ran));
+        let facts = self.facts(&name, &signal, ran);
+        let sentence = format_args!("{command} {} after {}{cost}", What(self.kind), Rounded(ran));
         report::tell(Level::Info, sentence, &cost.facts(facts));
     }
 
@@ -77,19 +76,19 @@ impl End {
     #[inline(never)]
     fn failed(&self, evidence: &Evidence) {
         match Cost::of_held_back(self.usage, evidence) {
-            Some(cost) => self.tell_held_back(&cost),
+            Some(cost) => self.tell_held_back(evidence.ran(), &cost),
             None => self.as_story(evidence),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn tell_held_back(&self, cost: &Cost) {
-        let End { command, ran, .. } = self;
-        let Some(held_back) = cost.held_back(*ran) else { return };
+    fn tell_held_back(&self, ran: Duration, cost: &Cost) {
+        let command = self.command;
+        let Some(held_back) = cost.held_back(ran) else { return };
         let (name, signal) = (Name(command.name), self.signal());
-        let facts = cost.facts(self.facts(&name, &signal));
-        let (what, ran) = (What(self.kind), Rounded(*ran));
+        let facts = cost.facts(self.facts(&name, &signal, ran));
+        let (what, ran) = (What(self.kind), Rounded(ran));
         let cost: &dyn fmt::Display = if log_enabled!(Level::Info) { cost } else { &"" };
         report::end(Level::Warn, format_args!("{command} {what} after {ran}{cost}; {held_back}"), &facts);
     }
@@ -97,18 +96,18 @@ impl End {
     #[cold]
     #[inline(never)]
     fn failed_out_of_memory(&self, evidence: &Evidence) {
-        let (command, status, ran, memory) = (self.command, self.status, self.ran, evidence.memory());
+        let (command, status, ran, memory) = (self.command, self.status, evidence.ran(), evidence.memory());
         let cost = Cost::of(self.usage, evidence);
         let failed = FailedOutOfMemory { command, status, ran, memory, cost };
         let name = Name(command.name);
-        let facts = facts_of("command_failed_out_of_memory", self, &name);
+        let facts = facts_of("command_failed_out_of_memory", self, &name, ran);
         report::end(Level::Warn, format_args!("{failed}"), &cost.facts(memory.facts(facts)));
     }
 
     #[cold]
     #[inline(never)]
     fn killed(&self, evidence: &Evidence, signal: Signal, core_dumped: bool) {
-        let (command, ran, memory) = (self.command, self.ran, evidence.memory());
+        let (command, ran, memory) = (self.command, evidence.ran(), evidence.memory());
         let (forwarding, cpu_limit) = (evidence.forwarding(signal), evidence.cpu_limit());
         let cost = Cost::of(self.usage, evidence);
         let killed = Killed { command, signal, core_dumped, ran, forwarding, memory, cpu_limit, cost };
@@ -117,7 +116,7 @@ impl End {
             Forwarding::Once | Forwarding::Never => (None, None),
         };
         let (name, killed_by) = (Name(command.name), Some(signal));
-        let facts = by(memory.facts(self.facts(&name, &killed_by)), sender).and_if("forwarded_before_ms", ago);
+        let facts = by(memory.facts(self.facts(&name, &killed_by, ran)), sender).and_if("forwarded_before_ms", ago);
         let facts = facts.and_if("cpu_limit_ms", cpu_limit.map(|reached| milliseconds(reached.limit)));
         report::end(Level::Warn, format_args!("{killed}"), &cost.facts(facts));
     }
@@ -126,19 +125,19 @@ impl End {
         if let ChangeKind::Killed { signal, .. } = self.kind { Some(signal) } else { None }
     }
 
-    fn facts<'a>(&self, name: &'a Name<'a>, signal: &'a Option<Signal>) -> Facts<'a> {
+    fn facts<'a>(&self, name: &'a Name<'a>, signal: &'a Option<Signal>, ran: Duration) -> Facts<'a> {
         match (self.kind, signal) {
             (ChangeKind::Killed { core_dumped, .. }, Some(signal)) => {
-                facts_of("command_killed", self, name).and_shown("signal", signal).and("core_dumped", core_dumped)
+                facts_of("command_killed", self, name, ran).and_shown("signal", signal).and("core_dumped", core_dumped)
             }
-            _ => facts_of("command_exited", self, name),
+            _ => facts_of("command_exited", self, name, ran),
         }
     }
 }
 
-fn facts_of<'a>(event: &'static str, end: &End, name: &'a Name<'a>) -> Facts<'a> {
+fn facts_of<'a>(event: &'static str, end: &End, name: &'a Name<'a>, ran: Duration) -> Facts<'a> {
     let facts = Facts::of(event).and("pid", end.command.pid).and_shown("command", name);
-    facts.and("exit_status", end.status).and("ran_ms", milliseconds(end.ran))
+    facts.and("exit_status", end.status).and("ran_ms", milliseconds(ran))
 }
 
 /// What happened to a process, as the end of a sentence.

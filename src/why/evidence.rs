@@ -10,7 +10,7 @@ use crate::exit_status;
 use crate::signal::{Received, Signal, SignalSet};
 use crate::sys::{
     Ceiling, CpuLimit, Death, Memory, NotSeen, Opened, can_be_reaped, each_of_ours, is_dead, monotonic_now,
-    monotonic_now_of_start, own_pid, process, reached_cpu_limit, tracer,
+    monotonic_now_once, own_pid, process, reached_cpu_limit, tracer,
 };
 
 /// So many forwarded signals are noted. Who dies by one dies at once, so the latest would do; a place
@@ -62,17 +62,12 @@ enum Counted {
 }
 
 impl Evidence {
-    /// Of this command, which was started just now.
-    #[inline(never)]
-    pub fn new(command: i32, opened: &mut Opened) -> Evidence {
-        let started = monotonic_now_of_start();
-        let memory = Memory::of_us(opened);
-        // Most cgroups have nothing to count before.
-        let counted_too_late = memory.as_ref().is_some_and(|memory| memory.oom_kills > 0) && is_dead(command);
+    /// Of a command that was started just now.
+    pub fn new() -> Evidence {
         Evidence {
-            started,
-            memory,
-            counted_too_late,
+            started: monotonic_now_once(),
+            memory: None,
+            counted_too_late: false,
             last_look: None,
             stop: None,
             stop_forwarded: None,
@@ -81,6 +76,14 @@ impl Evidence {
             forwarded: [None; NOTED],
             killed: false,
         }
+    }
+
+    /// Notes what had been counted before this command.
+    #[inline(never)]
+    pub fn count_before(&mut self, command: i32, opened: &mut Opened) {
+        Memory::find_ours(&mut self.memory, opened);
+        // Most cgroups have nothing to count before.
+        self.counted_too_late = self.memory.as_ref().is_some_and(|memory| memory.oom_kills > 0) && is_dead(command);
     }
 
     /// This signal asks for the shutdown, now. Returns who sent it.
@@ -148,7 +151,7 @@ impl Evidence {
 
     /// How long the command has run.
     pub fn ran(&self) -> Duration {
-        monotonic_now().saturating_sub(self.started)
+        monotonic_now_once().saturating_sub(self.started)
     }
 
     /// Whether this status says that a stop signal ended the command, be it that the command exits
@@ -221,6 +224,8 @@ impl Evidence {
     }
 
     /// Looks at what was counted: where the dead command was, and in our own cgroup where that is not told.
+    // Not a part of its caller: most ends need none of the room that it takes for paths.
+    #[inline(never)]
     fn count(&mut self, dead: Option<i32>) -> Counted {
         let (now, whose) = match dead.map(Memory::of_dead) {
             Some(Ok(memory)) => (memory, Whose::Its),
@@ -379,7 +384,7 @@ mod tests {
 
     #[test]
     fn of_the_forwarded_signals_the_latest_are_noted_with_the_last_sender_of_each() {
-        let mut evidence = Evidence::new(0, &mut Opened::default());
+        let mut evidence = Evidence::new();
         let signals: Vec<Signal> = Signal::all().take(NOTED + 1).collect();
         let noted = |evidence: &Evidence, signal| match evidence.forwarding(signal) {
             Forwarding::Last(sender, _) => Some(sender.received.pid),

@@ -12,7 +12,7 @@ use sexton_bench::lives::{self, LIVES, Life};
 use sexton_bench::measures::settle;
 
 const BEGIN: &str = "    /* Written by `make hot`: what the start and the end of every command run, */\n";
-const THEN: &str = "    /* what the options that people use run besides, */\n";
+const THEN: &str = "    /* what the options that people use and the end of a command that fails run besides, */\n";
 const LAST: &str = "    /* and what lines on stderr, signals and orphans run. */\n";
 
 /// Lives that do more than to start and to end.
@@ -50,10 +50,12 @@ fn run() -> io::Result<()> {
         }
         io::Result::Ok(names)
     };
+    let mut often = exits(&usual)?;
+    names_of(ordinary, &["leave", "3"], leaves, &mut often)?;
     let mut rest = exits(&rare)?;
     names_of(ordinary, &["busy", "1"], signals, &mut rest)?;
     let (mut known, mut lines) = (BTreeSet::new(), String::new());
-    for (title, names) in [(BEGIN, exits(&[ordinary])?), (THEN, exits(&usual)?), (LAST, rest)] {
+    for (title, names) in [(BEGIN, exits(&[ordinary])?), (THEN, often), (LAST, rest)] {
         let new: Vec<&String> = names.difference(&known).collect();
         println!("{} functions", new.len());
         lines.push_str(title);
@@ -64,6 +66,13 @@ fn run() -> io::Result<()> {
     // Opened before the mounts changed, for it may lie where something else is now.
     script_file.set_len(0)?;
     io::Write::write_all(&mut &script_file, text.as_bytes())
+}
+
+/// The command exits when it is told to.
+fn leaves(running: &Running) -> io::Result<()> {
+    running.await_ready(1)?;
+    running.go();
+    Ok(())
 }
 
 /// A signal, an orphan, and a stop signal.
