@@ -84,6 +84,13 @@ pub const S390X: Kind = Kind {
     console: "sclp0",
     left_out: &[],
 };
+pub const ARM_V7: Kind = Kind {
+    docker: "arm-v7",
+    debian: "armhf",
+    qemu: &["qemu-system-arm", "-machine", "virt", "-cpu", "cortex-a15"],
+    console: "ttyAMA0",
+    left_out: &[],
+};
 
 /// A machine that runs, until it is dropped.
 pub struct Machine {
