@@ -141,9 +141,9 @@ integration: build probe ## Run the tests that need container engines and other 
 
 # The files that people take: the plain build, and for the other machines the release.
 KERNELS := $(RUN_TESTS) --no-fail-fast --test kernels -- --nocapture
-KERNELS_OF := arm64 riscv64 ppc64le s390x
+KERNELS_OF := arm64 riscv64 ppc64le s390x arm-v7
 
-kernels: build ## Boot Debian's kernels with sexton as /sbin/init in QEMU, on x86_64 and four other machines
+kernels: build ## Boot Debian's kernels with sexton as /sbin/init in QEMU, on x86_64 and five other machines
 	@integration/need kernels
 	packaging/dist $(KERNELS_OF)
 	integration/kernels/guest amd64 '$(BINARY)'
@@ -153,7 +153,7 @@ kernels: build ## Boot Debian's kernels with sexton as /sbin/init in QEMU, on x8
 kernels-quick: build ## The same for one kernel, on x86_64
 	@integration/need kernels-quick
 	integration/kernels/guest amd64 '$(BINARY)'
-	$(KERNELS) --skip bullseye --skip trixie --skip sid $(foreach name,aarch64 riscv64 ppc64le s390x,--skip _on_$(name))
+	$(KERNELS) --skip bullseye --skip trixie --skip sid $(foreach name,aarch64 riscv64 ppc64le s390x arm_v7,--skip _on_$(name))
 
 DENY := $(CARGO) deny
 

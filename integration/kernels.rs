@@ -6,7 +6,7 @@
 #[path = "kernels/machine.rs"]
 mod machine;
 
-use machine::{AARCH64, Kernel, Kind, Machine, PPC64LE, RISCV64, S390X, X86_64};
+use machine::{AARCH64, ARM_V7, Kernel, Kind, Machine, PPC64LE, RISCV64, S390X, X86_64};
 
 /// The kernel for what needs only one of them.
 const ONE: Kernel = Kernel { release: "bookworm", kind: &X86_64 };
@@ -79,6 +79,11 @@ fn the_core_table_passes_under_the_kernel_of_bookworm_on_s390x() {
 }
 
 #[test]
+fn the_core_table_passes_under_the_kernel_of_bookworm_on_arm_v7() {
+    passes_the_core_table("bookworm", &ARM_V7);
+}
+
+#[test]
 fn the_end_of_the_command_is_the_end_of_the_machine_with_its_status() {
     let mut machine = Machine::boot(ONE, "-- -v /bin/busybox sh -c \"exit 7\"");
     machine.wait_for("sexton: /bin/busybox (pid ");
@@ -139,6 +144,11 @@ fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_
 #[test]
 fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_s390x() {
     ends_in_time("bookworm", &S390X);
+}
+
+#[test]
+fn the_machine_ends_with_the_command_and_its_orphans_and_after_the_grace_period_on_arm_v7() {
+    ends_in_time("bookworm", &ARM_V7);
 }
 
 #[test]

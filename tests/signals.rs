@@ -31,7 +31,7 @@ fn every_signal_from_1_to_64_arrives_once() {
 #[test]
 fn a_signal_arrives_with_its_value_and_its_sender() {
     // A pointer's size is what there is room for.
-    let value = if harness::is_32_bit(harness::sexton_binary()) { 0x1234_5678 } else { 0x1234_5678_9abc };
+    let value = if harness::is_32_bit(harness::sexton_binary()) { 0x1234_5678 } else { 0x1234_5678_9abc_u64 as usize };
     for place in BOTH {
         for options in [&[][..], &["--group"]] {
             let mut run = Sexton::new(place).options(options).probe(["record", "15", "7"]);

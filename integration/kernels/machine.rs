@@ -65,10 +65,7 @@ pub const PPC64LE: Kind = Kind {
     debian: "ppc64el",
     qemu: &["qemu-system-ppc64", "-machine", "pseries"],
     console: "hvc0",
-    left_out: &[
-        "why_it_died causes::the_memory_that_lacks_is_that_of_a_cgroup_around_it",
-        "why_it_did_not_stop a_cpu_limit_that_held_it_back_is_told_and_none_that_held_back_others",
-    ],
+    left_out: &["why_it_died causes::the_memory_that_lacks_is_that_of_a_cgroup_around_it"],
 };
 pub const RISCV64: Kind = Kind {
     docker: "riscv64",
@@ -82,6 +79,13 @@ pub const S390X: Kind = Kind {
     debian: "s390x",
     qemu: &["qemu-system-s390x", "-machine", "s390-ccw-virtio", "-cpu", "max"],
     console: "sclp0",
+    left_out: &[],
+};
+pub const ARM_V7: Kind = Kind {
+    docker: "arm-v7",
+    debian: "armhf",
+    qemu: &["qemu-system-arm", "-machine", "virt", "-cpu", "cortex-a15"],
+    console: "ttyAMA0",
     left_out: &[],
 };
 

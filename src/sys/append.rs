@@ -65,7 +65,7 @@ impl Appended {
 }
 
 /// The file may be one that we may write and not read.
-fn last_byte(path: &CStr, flags: OFlag, size: i64) -> Option<u8> {
+fn last_byte(path: &CStr, flags: OFlag, size: libc::off_t) -> Option<u8> {
     let file = open(path, OFlag::O_RDONLY | flags, Mode::empty()).ok()?;
     let mut byte = [0];
     let read = nix::sys::uio::pread(&file, &mut byte, size - 1).ok()?;

@@ -104,5 +104,10 @@ pub fn stack_limit() -> Option<u64> {
 
 fn limit(resource: Resource) -> Option<u64> {
     let (soft, _) = getrlimit(resource).ok()?;
-    (soft != RLIM_INFINITY).then_some(soft)
+    (soft != RLIM_INFINITY).then(|| wide(soft))
+}
+
+/// With 32 bits glibc has limits of 32 bits.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
 }

@@ -487,9 +487,9 @@ pub fn calls() -> i32 {
         say!("{name} {}", errno.unwrap_or(0));
     };
     for (name, number) in calls {
-        told(name, unsafe { libc::syscall(number, -1_i64, -1_i64, -1_i64, -1_i64) });
+        told(name, unsafe { libc::syscall(number, -1_isize, -1_isize, -1_isize, -1_isize) });
     }
-    told("subreaper", unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1_u64, 0, 0, 0) }.into());
+    told("subreaper", unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1_usize, 0, 0, 0) }.into());
     0
 }
 

@@ -184,7 +184,9 @@ unsafe fn become_program(setup: &Setup, program: &[CString]) -> ! {
                     check(libc::setuid(number as u32), "setuid");
                 }
                 // What a root that was given fewer capabilities has: its bounding set decides at exec.
-                "no-capability" => check(libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0), "PR_CAPBSET_DROP"),
+                "no-capability" => {
+                    check(libc::prctl(libc::PR_CAPBSET_DROP, number as usize, 0, 0, 0), "PR_CAPBSET_DROP")
+                }
                 "root" => {
                     check(libc::chroot(CString::new(value.as_str()).unwrap().as_ptr()), "chroot");
                     check(libc::chdir(c"/".as_ptr()), "chdir");
