@@ -84,11 +84,12 @@ pub fn place(sexton: &[u8], command: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// valgrind is not installed, or the life does not end well.
+/// valgrind is not installed, or the life does not end with the `wanted` status.
 pub fn callgrind(
     life: &Life,
     options: &[&str],
     command: &[&str],
+    wanted: i32,
     act: impl FnOnce(&launch::Running) -> io::Result<()>,
 ) -> io::Result<String> {
     let out = format!("{PLACE}/callgrind");
@@ -102,8 +103,8 @@ pub fn callgrind(
     act(&running)?;
     running.await_death();
     let status = running.reap();
-    if status != 0 {
-        return Err(io::Error::other(format!("valgrind ends with status {status}")));
+    if status != wanted {
+        return Err(io::Error::other(format!("valgrind ends with status {status}, and not {wanted}")));
     }
     fs::read_to_string(&out)
 }

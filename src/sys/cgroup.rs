@@ -78,7 +78,9 @@ impl Cgroup {
     }
 
     /// None yet.
-    pub(super) const NOWHERE: Cgroup = Cgroup { path: Text::EMPTY, point: 0, version: Version::Two };
+    pub(super) fn nowhere() -> Cgroup {
+        Cgroup { path: Text::EMPTY, point: 0, version: Version::Two }
+    }
 
     /// Becomes ours by the mounts that would show it, hidden by another one or not, without the first so many of them.
     /// Says whether there is one.

@@ -33,9 +33,6 @@ pub struct Ceiling {
 const COUNTERS: [&str; 3] = ["memory.oom_control", "memory.events.local", "memory.events"];
 
 impl Memory {
-    /// None yet.
-    const NOWHERE: Memory = Memory { cgroup: Cgroup::NOWHERE, counter: "", oom_kills: 0 };
-
     /// Puts into `place` what counts for us, if it can be seen; the root cgroup of version 2 counts nothing.
     // In its place, and nothing of it a part of another one: each path takes a kilobyte of stack.
     #[inline(never)]
@@ -43,7 +40,7 @@ impl Memory {
         /// Of the mounts that would show our cgroup the first mostly does. If it has no counter, another
         /// one may hide it.
         const MOUNTS: usize = 8;
-        let memory = place.insert(Memory::NOWHERE);
+        let memory = place.insert(Memory { cgroup: Cgroup::nowhere(), counter: "", oom_kills: 0 });
         for skipped in 0..MOUNTS {
             if !memory.cgroup.become_nth_of_us(CONTROLLER, skipped, opened) {
                 break;
@@ -73,7 +70,7 @@ impl Memory {
 
     #[inline(never)]
     fn now(cgroup: Cgroup) -> Option<Memory> {
-        let mut memory = Memory { cgroup, ..Memory::NOWHERE };
+        let mut memory = Memory { cgroup, counter: "", oom_kills: 0 };
         memory.find_counter(read_oom_kills).then_some(memory)
     }
 

@@ -197,7 +197,7 @@ fn faults(life: &Life) -> io::Result<u64> {
 /// Of the cheapest of some lives: what the clock shows makes a subtraction cost more or less.
 fn instructions(life: &Life) -> io::Result<u64> {
     let count = || {
-        let told = lives::callgrind(life, &[], &["exit"], |_| Ok(()))?;
+        let told = lives::callgrind(life, &[], &["exit"], 0, |_| Ok(()))?;
         let total = told.lines().find_map(|line| line.strip_prefix("totals:")?.trim().parse().ok());
         total.ok_or_else(|| io::Error::other("callgrind tells no total"))
     };
@@ -208,7 +208,7 @@ fn instructions(life: &Life) -> io::Result<u64> {
 /// At each page fault the kernel maps the pages around it, as far as a part of 64 KB goes: another part is another
 /// page fault.
 fn windows(life: &Life) -> io::Result<u64> {
-    let told = lives::callgrind(life, &["--dump-instr=yes", "--compress-pos=no"], &["exit"], |_| Ok(()))?;
+    let told = lives::callgrind(life, &["--dump-instr=yes", "--compress-pos=no"], &["exit"], 0, |_| Ok(()))?;
     let addresses = told.lines().filter_map(|line| line.strip_prefix("0x")?.split(' ').next());
     let addresses = addresses.filter_map(|address| u64::from_str_radix(address, 16).ok());
     Ok(addresses.map(|address| address >> 16).collect::<std::collections::BTreeSet<_>>().len() as u64)

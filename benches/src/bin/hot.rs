@@ -46,16 +46,19 @@ fn run() -> io::Result<()> {
     let exits = |lives: &[&Life]| {
         let mut names = BTreeSet::new();
         for life in lives {
-            names_of(life, &["exit"], |_| Ok(()), &mut names)?;
+            names_of(life, &["exit"], 0, |_| Ok(()), &mut names)?;
         }
         io::Result::Ok(names)
     };
+    let mut every = exits(&[ordinary])?;
+    // callgrind does not name the last one, from which nothing returns.
+    every.extend(pattern("_Exit"));
     let mut often = exits(&usual)?;
-    names_of(ordinary, &["leave", "3"], leaves, &mut often)?;
+    names_of(ordinary, &["leave", "3"], 3, leaves, &mut often)?;
     let mut rest = exits(&rare)?;
-    names_of(ordinary, &["busy", "1"], signals, &mut rest)?;
+    names_of(ordinary, &["busy", "1"], 0, signals, &mut rest)?;
     let (mut known, mut lines) = (BTreeSet::new(), String::new());
-    for (title, names) in [(BEGIN, exits(&[ordinary])?), (THEN, often), (LAST, rest)] {
+    for (title, names) in [(BEGIN, every), (THEN, often), (LAST, rest)] {
         let new: Vec<&String> = names.difference(&known).collect();
         println!("{} functions", new.len());
         lines.push_str(title);
@@ -93,20 +96,23 @@ fn signals(running: &Running) -> io::Result<()> {
 fn names_of(
     life: &Life,
     command: &[&str],
+    status: i32,
     act: impl FnOnce(&Running) -> io::Result<()>,
     names: &mut BTreeSet<String>,
 ) -> io::Result<()> {
-    let told = lives::callgrind(life, &["--demangle=no"], command, act)?;
+    let told = lives::callgrind(life, &["--demangle=no"], command, status, act)?;
     let functions = told.lines().filter_map(|line| line.strip_prefix("fn=").or(line.strip_prefix("cfn=")));
     // The name follows the number where that comes up first.
     names.extend(functions.filter_map(|function| function.split_once(") ")).filter_map(|(_, name)| pattern(name)));
     Ok(())
 }
 
-/// A pattern for the section of this function: hashes in its name are another compiler's otherwise. Of libc it is the
-/// whole file, which has the function's name and little else in it.
+/// A pattern for the section of this function: hashes in its name are another compiler's otherwise, and the number behind
+/// a name that several functions have is another one after the next change of the source. Of libc it is the whole file,
+/// which has the function's name and little else in it.
 fn pattern(name: &str) -> Option<String> {
     let name = name.split('\'').next()?.split(".llvm.").next()?;
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix('.').unwrap_or(name);
     let Some(mangled) = name.strip_prefix("_R") else {
         let is_name =
             !name.starts_with(char::is_numeric) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -129,6 +135,19 @@ fn pattern(name: &str) -> Option<String> {
             rest = &rest[length + 1..];
         }
     }
+    if let Some(crate_at) = of_which_crate(&pattern) {
+        pattern.truncate(crate_at);
+    }
     pattern.push_str("*)");
     Some(pattern)
+}
+
+/// Where the crate begins for which a generic function of another one was made: the last part of its name. Of several
+/// that want the same one the compiler takes any.
+fn of_which_crate(pattern: &str) -> Option<usize> {
+    let begin = pattern.rfind("Cs*_")?;
+    let name = &pattern[begin + "Cs*_".len()..];
+    let letters = name.trim_start_matches(|c: char| c.is_ascii_digit());
+    let length: usize = name[..name.len() - letters.len()].parse().ok()?;
+    (letters.trim_start_matches('_').len() == length || letters.len() == length).then_some(begin)
 }
