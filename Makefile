@@ -109,9 +109,11 @@ SHARD ?= 0/24
 BASE ?= HEAD~1
 
 mutants: ## Change the source in every way that cargo-mutants knows: SHARD=3/24 is one share of it
+	@integration/need mutants
 	CARGO='$(CARGO)' .ci/mutants all $(SHARD)
 
 mutants-diff: ## The same for the lines that differ from BASE (HEAD~1), for 15 minutes at most (MUTANTS_MINUTES)
+	@integration/need mutants-diff
 	CARGO='$(CARGO)' .ci/mutants diff $(BASE)
 
 FUZZ_TARGETS := command_line durations signal_names executables kernel_files check

@@ -47,8 +47,8 @@ pub fn monotonic_now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
-/// The same for who asks once or twice in a life, at its start and its end: without the kernel's shared object (vdso(7)), for whose
-/// pages a process pays as long as it lives. glibc has looked at them by then anyway.
+/// The same for who asks once or twice in a life, at its start and its end: without the kernel's shared object (vdso(7)),
+/// for whose pages a process pays as long as it lives. glibc has looked at them by then anyway.
 pub fn monotonic_now_once() -> Duration {
     // With 32 bits musl knows best which of two system calls there is.
     if cfg!(not(all(target_env = "musl", target_pointer_width = "64"))) {
