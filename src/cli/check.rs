@@ -38,6 +38,9 @@ It takes addresses and no names, and speaks no TLS. In a Dockerfile:
   HEALTHCHECK --interval=1s --retries=1 CMD [\"/sexton\", \"--check\", \"http://127.0.0.1:8080/health\"]";
 
 /// Understands what stands behind `--check`.
+// Not a part of its caller, whose pages every start touches.
+#[cold]
+#[inline(never)]
 pub(super) fn parse(args: Args, environment: Environment) -> Result<Request, UsageError> {
     let mut check = Check { targets: Vec::new(), timeout: TIMEOUT, live: false, drain_file: None };
     let variable = |name: &str| environment.get(name).filter(|value| !without_blanks(value).is_empty());

@@ -165,7 +165,8 @@ fn choose(args: Args) -> Result<(&'static Dialect, Args), UsageError> {
     match by_name(settings::without_blanks(name)) {
         Some(dialect) => Ok((dialect, rest)),
         None => {
-            Err(UsageError(format!("--dialect: {} is none; give native, tini, dumb-init or catatonit", quoted(name))))
+            let name = quoted(name);
+            Err(settings::refused(format_args!("--dialect: {name} is none; give native, tini, dumb-init or catatonit")))
         }
     }
 }

@@ -432,7 +432,7 @@ impl Setting {
             count += 1;
         }
         let values = if many.is_empty() { few.get(..count).unwrap_or_default() } else { &many };
-        (self.apply)(config, values).map_err(|what| UsageError(format!("{source}: {what}")))
+        (self.apply)(config, values).map_err(|what| refused(format_args!("{source}: {what}")))
     }
 }
 
@@ -443,10 +443,10 @@ const FEW: usize = 16;
 /// `docker run --env-file` all that stands behind the `=` is the value.
 pub(super) fn bare<'a>(value: &'a [u8], source: &dyn fmt::Display) -> Result<&'a str, UsageError> {
     let text = std::str::from_utf8(without_blanks(value))
-        .map_err(|_| UsageError(format!("{source}: {} is not valid UTF-8", quoted(value))))?;
+        .map_err(|_| refused(format_args!("{source}: {} is not valid UTF-8", quoted(value))))?;
     if text.len() > 1 && text.starts_with(is_quote) && text.ends_with(is_quote) {
         let text = Printable(text.as_bytes());
-        return Err(UsageError(format!(
+        return Err(refused(format_args!(
             "{source}: {text} has quotes around it, which nobody took away (docker run --env-file keeps them); write \
              it without"
         )));
@@ -521,7 +521,7 @@ pub(super) fn check(config: &Config, given: &Given) -> Result<(), UsageError> {
     check_pre_stop_signal(config, given)?;
     let Some(grace_period) = config.grace_period else { return Ok(()) };
     let Some(left) = grace_period.checked_sub(config.pre_stop_sleep).filter(|left| !left.is_zero()) else {
-        return Err(UsageError(format!(
+        return Err(refused(format_args!(
             "{} ({}) must be shorter than {} ({}): the command would be killed before it sees the stop signal",
             given.source("pre-stop-sleep"),
             format_duration(config.pre_stop_sleep),
@@ -530,7 +530,7 @@ pub(super) fn check(config: &Config, given: &Given) -> Result<(), UsageError> {
         )));
     };
     match config.escalation.last() {
-        Some((after, signal)) if after >= left => Err(UsageError(format!(
+        Some((after, signal)) if after >= left => Err(refused(format_args!(
             "{}: {}:{signal} comes too late: {} ({}) ends {} after the stop signal is forwarded",
             given.source("escalate"),
             format_duration(after),
@@ -542,17 +542,25 @@ pub(super) fn check(config: &Config, given: &Given) -> Result<(), UsageError> {
     }
 }
 
+/// Wrong usage, in this sentence.
+// Not a part of its callers, whose pages most starts touch.
+#[cold]
+#[inline(never)]
+pub(super) fn refused(sentence: fmt::Arguments<'_>) -> UsageError {
+    UsageError(sentence.to_string())
+}
+
 fn check_pre_stop_signal(config: &Config, given: &Given) -> Result<(), UsageError> {
     let Some(signal) = config.pre_stop_signal else { return Ok(()) };
     let source = given.source("pre-stop-signal");
     if config.pre_stop_sleep.is_zero() {
-        return Err(UsageError(format!(
+        return Err(refused(format_args!(
             "{source} needs {}: without a sleep the stop signal comes at the same moment",
             Source::Option("pre-stop-sleep")
         )));
     }
     if config.stop_signals.iter().any(|stop| config.rewrites.apply(stop) == Some(signal)) {
-        return Err(UsageError(format!(
+        return Err(refused(format_args!(
             "{source}: {signal} is what the command is sent at the end of the sleep; give another signal"
         )));
     }
@@ -582,7 +590,7 @@ pub(super) fn log_level(
     match bare(environment.get(LOG_VARIABLE).unwrap_or_default(), &LOG_VARIABLE)? {
         "" => Ok(level.unwrap_or(LevelFilter::Warn)),
         value => value.parse().map_err(|_| {
-            UsageError(format!("{LOG_VARIABLE}: {value:?} is no level; give off, error, warn, info, debug or trace"))
+            refused(format_args!("{LOG_VARIABLE}: {value:?} is no level; give off, error, warn, info, debug or trace"))
         }),
     }
 }
