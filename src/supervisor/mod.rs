@@ -101,7 +101,7 @@ fn stay(config: &Config, started: Started, job: Job, knows_sessions: bool, paren
     // Where there is only one processor the command has it first: nothing below is urgent.
     std::thread::yield_now();
     let mut opened = Opened::default();
-    let mut evidence = Evidence::new();
+    let mut evidence = Evidence::from_now();
     evidence.count_before(started.pid, &mut opened);
     close_all_but_log(opened, job.is_init);
     supervise(config, started, job, knows_sessions, parent, &mut evidence)

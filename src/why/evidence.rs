@@ -62,8 +62,8 @@ enum Counted {
 }
 
 impl Evidence {
-    /// Of a command that was started just now.
-    pub fn new() -> Evidence {
+    /// Those of a command that was started just now, with nothing in them yet.
+    pub fn from_now() -> Evidence {
         Evidence {
             started: monotonic_now_once(),
             memory: None,
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn of_the_forwarded_signals_the_latest_are_noted_with_the_last_sender_of_each() {
-        let mut evidence = Evidence::new();
+        let mut evidence = Evidence::from_now();
         let signals: Vec<Signal> = Signal::all().take(NOTED + 1).collect();
         let noted = |evidence: &Evidence, signal| match evidence.forwarding(signal) {
             Forwarding::Last(sender, _) => Some(sender.received.pid),
