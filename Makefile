@@ -204,11 +204,12 @@ bench: build ## Measure sexton beside its peers (root); FULL=1 takes longer, PUB
 	'$(BENCH_TARGET)/release/bench' $(BENCH) --out '$(BENCH_TARGET)' \
 	  $(if $(DIST_BINARY),'sexton=$(DIST_BINARY)' 'plain build=$(BINARY)','sexton=$(BINARY)')
 
-# sexton with its symbols, and what looks into it.
+# sexton with its symbols, and what looks into it. It has no address of its own (.cargo/config.toml), so that the
+# relocations tell which words of its data are addresses of functions.
 SYMBOLS := target/symbols/release/sexton
 symbols:
 	@integration/need panics
-	$(CARGO) rustc --release --bin sexton --target-dir target/symbols -- -C strip=none
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) rustc --release --bin sexton --target-dir target/symbols -- -C strip=none
 	$(CARGO) build --release $(BENCH_PACKAGE)
 
 panics: symbols ## Look in the machine code for what may panic while the command runs, and how large it is, beside docs/
