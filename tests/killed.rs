@@ -2,15 +2,43 @@
 
 mod harness;
 
-use harness::{Place, Running, Sexton, Status, probe_binary, sexton_binary, wait_until};
+use harness::{Folder, Place, Running, Sexton, Status, probe_binary, sexton_binary, wait_until};
 
 /// The command, a child of it in its process group, and one in a session of its own. All would go on for
 /// ever: no signal ends them but SIGUSR2 and SIGKILL.
 const ROLES: [&str; 3] = ["command", "child", "daemon"];
 
-fn job() -> String {
-    let record = format!("{} record 12 0", probe_binary().display());
+/// This probe as the job.
+fn job(probe: &str) -> String {
+    let record = format!("{probe} record 12 0");
     format!("sh -c '{record} child & setsid {record} daemon & exec {record} command'")
+}
+
+/// Where everybody may execute both: root of a user namespace may not enter somebody's closed home, in which the clone
+/// may be.
+struct Programs {
+    _folder: Folder,
+    sexton: String,
+    job: String,
+}
+
+impl Programs {
+    fn new() -> Programs {
+        let folder = Folder::new();
+        let sexton = folder.copy("sexton", sexton_binary());
+        let job = job(&folder.copy("probe", probe_binary()));
+        Programs { _folder: folder, sexton, job }
+    }
+
+    /// A line for a shell, in which `sexton` is the one under test and `JOB` the job.
+    fn typed(&self, line: &str) -> String {
+        let word = |word| match word {
+            "sexton" => &self.sexton,
+            "JOB" => &self.job,
+            word => word,
+        };
+        line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Which of the processes that the job is made of this one is.
@@ -62,19 +90,9 @@ enum Killed {
     Group,
 }
 
-/// A line for a shell, in which `sexton` is the one under test and `JOB` the job.
-fn typed(line: &str) -> String {
-    let word = |word: &str| match word {
-        "sexton" => sexton_binary().display().to_string(),
-        "JOB" => job(),
-        word => word.to_owned(),
-    };
-    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
-}
-
 /// Starts this line, kills, and looks that these are left and the others are not.
-fn leaves(line: &str, killed: Killed, expected: &[&str]) {
-    let typed = typed(line);
+fn leaves(programs: &Programs, line: &str, killed: Killed, expected: &[&str]) {
+    let typed = programs.typed(line);
     // It sends SIGTERM when it gets the signal of its clock, and SIGKILL 0.1 s later.
     let timeout = if matches!(killed, Killed::Group) { "timeout -k 0.1 1000 " } else { "" };
     let mut run =
@@ -117,16 +135,18 @@ fn rows() -> Vec<(String, [Vec<String>; 2])> {
 fn what_is_left_when_sexton_is_killed_is_what_the_table_says() {
     let rows = rows();
     assert_eq!(rows.len(), 7, "{rows:?}");
+    let programs = Programs::new();
     for (line, left) in rows {
         for (killed, left) in [Killed::Alone, Killed::Group].into_iter().zip(left) {
-            leaves(&line, killed, &left.iter().map(String::as_str).collect::<Vec<_>>());
+            leaves(&programs, &line, killed, &left.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
 }
 
 #[test]
 fn as_pid_1_nobody_is_left_when_sexton_is_killed() {
-    let mut run = Sexton::new(Place::Init).command(["sh", "-c", &format!("exec {}", job())]);
+    let mut run =
+        Sexton::new(Place::Init).command(["sh", "-c", &format!("exec {}", job(&probe_binary().to_string_lossy()))]);
     let job = Job::of(&mut run);
     run.send(libc::SIGKILL);
     for role in ROLES {
@@ -137,7 +157,8 @@ fn as_pid_1_nobody_is_left_when_sexton_is_killed() {
 /// What timeout(1) gives it is enough for sexton to end all by itself.
 #[test]
 fn a_grace_period_that_is_shorter_than_the_one_of_timeout_leaves_nobody() {
-    let typed = typed("sexton --orphans stop --grace-period 200ms -- JOB");
+    let programs = Programs::new();
+    let typed = programs.typed("sexton --orphans stop --grace-period 200ms -- JOB");
     let mut run = Sexton::new(Place::Ordinary)
         .binary("/bin/sh")
         .options(["-c", &format!("exec timeout -k 60 1000 {typed}")])
