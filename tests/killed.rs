@@ -90,6 +90,15 @@ enum Killed {
     Group,
 }
 
+/// Has timeout(1) believe that its time is over. It takes that for the end of its own start until it knows the pid of
+/// what it started, which may already run by then: it is asleep once it waits for it.
+fn time_is_over(timeout: &Running) {
+    wait_until("timeout waits", || {
+        harness::proc_status(timeout.pid, "State").is_some_and(|state| state.starts_with('S'))
+    });
+    timeout.send(libc::SIGALRM);
+}
+
 /// Starts this line, kills, and looks that these are left and the others are not.
 fn leaves(programs: &Programs, line: &str, killed: Killed, expected: &[&str]) {
     let typed = programs.typed(line);
@@ -100,9 +109,10 @@ fn leaves(programs: &Programs, line: &str, killed: Killed, expected: &[&str]) {
     let job = Job::of(&mut run);
     match killed {
         Killed::Alone => run.send(libc::SIGKILL),
-        Killed::Group => run.send(libc::SIGALRM),
+        Killed::Group => time_is_over(&run),
     }
-    assert_eq!(run.status(), Status::Killed(9), "{line}");
+    let status = run.status();
+    assert_eq!(status, Status::Killed(9), "{line}, {killed:?}; on stderr: {}", run.rest_of_stderr());
     let (left, gone): (Vec<&str>, Vec<&str>) = ROLES.into_iter().partition(|role| expected.contains(role));
     for role in gone {
         wait_until(&format!("{line}, {killed:?}: the {role} is gone"), || !job.is_alive(role));
@@ -164,7 +174,7 @@ fn a_grace_period_that_is_shorter_than_the_one_of_timeout_leaves_nobody() {
         .options(["-c", &format!("exec timeout -k 60 1000 {typed}")])
         .bare();
     let job = Job::of(&mut run);
-    run.send(libc::SIGALRM);
+    time_is_over(&run);
     assert_eq!(run.status(), Status::Exited(124));
     for role in ROLES {
         assert!(!job.is_alive(role), "{role}");

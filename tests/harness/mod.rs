@@ -279,7 +279,8 @@ impl Running {
         }
     }
 
-    fn rest_of_stderr(&mut self) -> String {
+    /// What is on stderr by now.
+    pub fn rest_of_stderr(&mut self) -> String {
         let mut text = String::new();
         if let Some(stderr) = &mut self.stderr {
             unsafe { libc::fcntl(stderr.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
