@@ -150,5 +150,5 @@ fn of_which_crate(pattern: &str) -> Option<usize> {
     let name = &pattern[begin + "Cs*_".len()..];
     let letters = name.trim_start_matches(|c: char| c.is_ascii_digit());
     let length: usize = name[..name.len() - letters.len()].parse().ok()?;
-    (letters.trim_start_matches('_').len() == length || letters.len() == length).then_some(begin)
+    (letters.len() == length).then_some(begin)
 }
