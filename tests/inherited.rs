@@ -77,7 +77,7 @@ fn the_command_inherits_everything_unchanged() {
 fn another_user_and_what_it_may_not_stay_as_they_were() {
     needs!(Root);
     let folder = harness::Folder::new();
-    let (sexton, probe) = (folder.copy("sexton", harness::sexton_binary()), folder.copy("probe", probe_binary()));
+    let (sexton, probe) = folder.programs();
     for place in BOTH {
         for setup in [&["uid=65534"][..], &["uid=65534", "no-new-privs"]] {
             let state = |binary: &str, options: &[&str]| {

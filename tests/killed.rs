@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::{Folder, Place, Running, Sexton, Status, probe_binary, sexton_binary, wait_until};
+use harness::{Folder, Place, Running, Sexton, Status, probe_binary, wait_until};
 
 /// The command, a child of it in its process group, and one in a session of its own. All would go on for
 /// ever: no signal ends them but SIGUSR2 and SIGKILL.
@@ -14,8 +14,7 @@ fn job(probe: &str) -> String {
     format!("sh -c '{record} child & setsid {record} daemon & exec {record} command'")
 }
 
-/// Where everybody may execute both: root of a user namespace may not enter somebody's closed home, in which the clone
-/// may be.
+/// What the lines start: one of them in a user namespace.
 struct Programs {
     _folder: Folder,
     sexton: String,
@@ -25,9 +24,8 @@ struct Programs {
 impl Programs {
     fn new() -> Programs {
         let folder = Folder::new();
-        let sexton = folder.copy("sexton", sexton_binary());
-        let job = job(&folder.copy("probe", probe_binary()));
-        Programs { _folder: folder, sexton, job }
+        let (sexton, probe) = folder.programs();
+        Programs { _folder: folder, sexton, job: job(&probe) }
     }
 
     /// A line for a shell, in which `sexton` is the one under test and `JOB` the job.

@@ -143,9 +143,8 @@ fn with_group_and_in_every_dialect_too() {
 #[test]
 fn a_sexton_of_another_user_is_told_too() {
     needs!(Root);
-    // The clone may be in somebody's closed home.
     let folder = Folder::new();
-    let (sexton, probe) = (folder.copy("sexton", sexton_binary()), folder.copy("probe", probe_binary()));
+    let (sexton, probe) = folder.programs();
     in_both(|place| {
         let setpriv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
         let recorder = [sexton.as_str(), "--", &probe, "record", "15", "7"];

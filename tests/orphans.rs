@@ -348,10 +348,10 @@ fn nobody_who_is_to_be_killed_sees_another_one_die_before() {
 /// As `unshare --pid --fork` without --mount-proc has it: the numbers there are those of others.
 #[test]
 fn a_proc_of_another_namespace_is_not_believed() {
-    // Root of a user namespace may not enter somebody's closed home, in which the clone may be.
     let folder = Folder::new();
-    let sexton = format!("{} --orphans stop --grace-period 20s -- sh -c", folder.copy("sexton", sexton_binary()));
-    let command = format!("{} server 200 & read x; exit 7", folder.copy("probe", probe_binary()));
+    let (sexton, probe) = folder.programs();
+    let sexton = format!("{sexton} --orphans stop --grace-period 20s -- sh -c");
+    let command = format!("{probe} server 200 & read x; exit 7");
     let unshare = ["--map-current-user", "--pid", "--fork", "--kill-child", "sh", "-c"];
     let cases = [
         (format!("exec {sexton} \"$0\""), "sent SIGTERM to every process"),

@@ -524,6 +524,11 @@ impl Folder {
         path
     }
 
+    /// Copies of sexton and of the probe, for another user, and for root of a user namespace.
+    pub fn programs(&self) -> (String, String) {
+        (self.copy("sexton", sexton_binary()), self.copy("probe", probe_binary()))
+    }
+
     /// A copy of a program, for another user: the clone may be in somebody's home, which is closed.
     pub fn copy(&self, name: &str, program: PathBuf) -> String {
         let path = self.path(name);
