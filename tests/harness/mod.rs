@@ -596,6 +596,12 @@ pub fn is_waiting(pid: i32) -> bool {
     sleeps() && syscall().split(' ').next().is_some_and(|call| numbers.iter().any(|number| number == call)) && sleeps()
 }
 
+/// Whether qemu-user runs the program.
+pub fn is_emulated(pid: i32) -> bool {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("qemu-"))
+}
+
 /// A pseudo-terminal: what a person has in front of them.
 pub struct Terminal {
     master: File,
