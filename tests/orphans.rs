@@ -4,7 +4,7 @@ mod harness;
 #[path = "harness/json.rs"]
 mod json;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
@@ -374,7 +374,8 @@ fn a_proc_of_another_namespace_is_not_believed() {
 #[track_caller]
 fn assert_the_callers_group_is_spared(place: Place, setup: &[&str], between: &str) {
     let inner = format!(
-        "(trap '' TERM; echo child; exec sleep 1000) & {between} exec setsid {} --orphans stop --grace-period 300ms -- true",
+        "(trap '' TERM; echo child; exec sleep 1000) & {between} \
+         exec setsid {} --orphans stop --grace-period 300ms -- sh -c 'read go'",
         sexton_binary().display()
     );
     let outer = format!(
@@ -383,8 +384,10 @@ fn assert_the_callers_group_is_spared(place: Place, setup: &[&str], between: &st
     );
     let mut run = Sexton::new(place).binary("/bin/sh").setup(setup.iter().copied()).options(["-c", &outer]).bare();
     let what = format!("{place:?} {setup:?} {between}");
+    // Only then does the command end: before, SIGTERM would kill the child.
     run.wait_for_line("child");
     let started = now();
+    run.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
     assert_eq!(run.wait_for_line("inner"), "inner-0", "{what}");
     assert!(now() - started < Duration::from_secs(10), "{what}: the child that sexton was given was not killed");
     assert_eq!(run.line(), "bystander-0", "{what}");
