@@ -162,3 +162,21 @@ fn in_a_sentence(errno: Errno) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Address;
+
+    /// Of nobody there and nobody who listens, in either order.
+    #[test]
+    fn of_addresses_that_all_refuse_the_first_ones_reason_is_told() {
+        let reasons = [(c"/no/such/socket", Errno::ENOENT), (c"/dev/null", Errno::ECONNREFUSED)];
+        for [first, second] in [reasons, [reasons[1], reasons[0]]] {
+            let mut target: Target = "unix:/of-no-meaning".parse().unwrap();
+            target.addresses = [first, second].map(|(path, _)| Address::Unix(path.to_owned())).into();
+            let deadline = monotonic_now() + Duration::from_secs(10);
+            assert_eq!(connect(&target, deadline).err(), Some(first.1));
+        }
+    }
+}

@@ -56,18 +56,24 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         let mut line = Line::default();
-        match format() {
-            LogFormat::Text => drop(writeln!(line, "sexton: {}", record.args())),
-            LogFormat::Json => {
-                // Room in the same write for the line that tells of dropped ones.
-                line.set_limit(LONGEST_LINE - DROPPED_LINE);
-                json::write(&mut line, record);
-            }
-        }
+        put(&mut line, record, format());
         write_line(&line);
     }
 
     fn flush(&self) {}
+}
+
+/// Writes the record into an empty line.
+#[inline(always)]
+fn put(line: &mut Line, record: &Record<'_>, format: LogFormat) {
+    match format {
+        LogFormat::Text => drop(writeln!(line, "sexton: {}", record.args())),
+        LogFormat::Json => {
+            // Room in the same write for the line that tells of dropped ones.
+            line.set_limit(LONGEST_LINE - DROPPED_LINE);
+            json::write(line, record);
+        }
+    }
 }
 
 /// What is known of an event, for those who read with programs.
@@ -295,5 +301,16 @@ mod tests {
         line.push(&[b'x'; 2 * LONGEST_LINE]);
         assert_eq!(line.bytes().len(), LONGEST_LINE);
         assert_eq!(line.bytes().last(), Some(&b'\n'));
+    }
+
+    #[test]
+    fn the_longest_object_has_room_beside_the_line_that_tells_of_dropped_ones() {
+        let (text, most) = ("x".repeat(LONGEST_LINE), u64::MAX);
+        let pairs: Vec<_> = (0..Facts::MOST).map(|number| (format!("key{number}"), text.as_str())).collect();
+        let (mut object, mut told) = (Line::default(), Line::default());
+        put(&mut object, &Record::builder().args(format_args!("{text}")).key_values(&pairs).build(), LogFormat::Json);
+        assert!(object.bytes().len() > LONGEST_LINE / 2);
+        json::write_dropped(&mut told, most, &format_args!("{most} lines dropped, which stderr did not take"));
+        assert!(told.bytes().len() + object.bytes().len() <= LONGEST_LINE);
     }
 }
