@@ -50,6 +50,6 @@ fn checked(check: &Check, start: &Start) -> u8 {
     // Whoever runs it may want to end it; but a pipe that nobody reads is no reason to die.
     start.inherited.give_back_but(Signal::PIPE);
     let seen = check::run(check);
-    let _ = report::print(&seen.line);
+    report::print_at_once(seen.line);
     u8::from(!seen.is_well)
 }

@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 
-use harness::{Folder, Place, Running, Sexton, command, enter, sexton_binary, wait_until};
+use harness::{Folder, Place, Running, Sexton, command, enter, full_pipe, sexton_binary, wait_until};
 
 fn check(args: &[&str]) -> (i32, String, String) {
     said(command(sexton_binary()).arg("--check").args(args).env_clear().output().unwrap())
@@ -209,6 +209,23 @@ fn a_hostile_or_slow_server_does_not_hold_it_beyond_its_time() {
     // A connection that is closed in the middle of the line.
     let cut = server("HTTP/1.1 2");
     assert!(check(&["--live", &format!("http://{cut}/")]).1.contains("closed before the status line"));
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_does_not_hold_it_and_the_status_tells() {
+    let (_reader, full) = full_pipe();
+    let address = server("HTTP/1.1 200 OK\r\n\r\n");
+    for (target, expected) in [(format!("http://{address}/"), 0), ("unix:/no/such/socket".to_owned(), 1)] {
+        let mut check = command(sexton_binary());
+        check.args(["--check", "--live", &target]).env_clear().stdout(full.try_clone().unwrap());
+        let mut check = check.spawn().unwrap();
+        let mut status = None;
+        wait_until("the check ends", || {
+            status = check.try_wait().unwrap();
+            status.is_some()
+        });
+        assert_eq!(status.and_then(|status| status.code()), Some(expected), "{target}");
+    }
 }
 
 #[test]

@@ -373,7 +373,7 @@ fn a_pause_with_a_command_is_wrong_usage() {
     for place in BOTH {
         let (status, stdout, stderr) = Sexton::new(place).options(["--pause"]).shell("echo started").finish();
         assert_eq!((status, stdout.as_str()), (Status::Exited(125), ""));
-        assert_eq!(stderr, "sexton: --pause runs no command; leave one of the two out\n");
+        assert_eq!(stderr, "sexton: --pause (SEXTON_PAUSE) runs no command; leave one of the two out\n");
     }
 }
 

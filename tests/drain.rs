@@ -187,17 +187,21 @@ fn with_group_the_pre_stop_signal_and_the_escalation_reach_the_whole_group() {
     }
 }
 
+/// It was to drain, and is gone instead: whoever wonders at lost requests has to be told.
 #[test]
-fn a_command_that_ends_by_the_pre_stop_signal_has_ended_and_that_is_no_surprise() {
+fn a_command_that_ends_by_the_pre_stop_signal_did_not_stop_well_and_is_told_what_it_needs() {
     for place in BOTH {
         let mut run = Sexton::new(place)
-            .options(["--pre-stop-signal", "USR2", "--pre-stop-sleep", "1h"])
+            .options(["--pre-stop-signal", "USR2", "--pre-stop-sleep", "1h", "--ok-after-stop"])
             .shell("echo ready; exec sleep 600");
         assert_eq!(run.line(), "ready");
         wait_until("the exec", || name_of(run.command_pid()) == "sleep");
         run.send(15);
         let (status, _, stderr) = run.finish();
-        assert_eq!((status, stderr.as_str()), (Status::Exited(128 + libc::SIGUSR2), ""));
+        assert_eq!(status, Status::Exited(128 + libc::SIGUSR2));
+        let told =
+            "was killed by SIGUSR2; sexton sent it one (--pre-stop-signal), for which it needs a handler; it ran for ";
+        assert!(stderr.contains(told) && stderr.lines().count() == 1, "{stderr}");
     }
 }
 
@@ -238,6 +242,29 @@ fn an_end_by_a_step_of_the_escalation_is_what_was_asked_for() {
         run.send(15);
         let (status, _, stderr) = run.finish();
         assert_eq!((status, stderr.as_str()), (Status::Exited(128 + libc::SIGUSR1), ""), "{place:?}");
+
+        let options = ["--ok-after-stop", "--escalate", "100ms:USR1", "--grace-period", "30s"];
+        let mut run = Sexton::new(place).options(options).shell("trap '' TERM; echo ready; exec sleep 600");
+        assert_eq!(run.line(), "ready");
+        run.send(15);
+        let (status, _, stderr) = run.finish();
+        assert_eq!((status, stderr.as_str()), (Status::Exited(0), ""), "{place:?}: a step is a stop signal too");
+    }
+}
+
+/// A stop signal that a rewrite drops begins the shutdown all the same.
+#[test]
+fn a_dropped_stop_signal_is_not_said_to_have_reached_the_command() {
+    for place in BOTH {
+        let options = ["-r", "TERM:none", "--grace-period", "100ms"];
+        let mut run = Sexton::new(place).options(options).probe(["record", "15", "0"]);
+        run.line();
+        run.send(15);
+        let (status, _, stderr) = run.finish();
+        assert_eq!(status, Status::Exited(137), "{place:?}");
+        let told =
+            "did not stop within 100ms of SIGTERM, which --rewrite drops: nothing told it to stop; killed with SIGKILL";
+        assert!(stderr.contains(told), "{place:?}: {stderr}");
     }
 }
 
@@ -267,7 +294,7 @@ fn wrong_usage_is_one_sentence_and_starts_nothing() {
             "SIGINT is what the command is sent",
         ),
         (&["--pre-stop-sleep", "1s", "--pre-stop-signal", "KILL"], "no process ever receives SIGKILL"),
-        (&["--drain-file", "drain"], "is no absolute path"),
+        (&["--drain-file", "drain"], "\"drain\" is no absolute path; write it like /tmp/drain"),
         (&["--escalate", "10s"], "\"10s\" is no step; write it DURATION:SIGNAL, like 10s:INT"),
         (&["--escalate", "INT:10s"], "\"INT\" is no duration"),
         (&["--escalate", "10s:NOPE"], "is no signal"),

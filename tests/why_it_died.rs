@@ -227,20 +227,28 @@ fn one_process_that_was_left_is_told_as_one() {
 #[test]
 fn with_v_whoever_does_not_reap_its_children_is_named() {
     for place in BOTH {
-        let mut run = Sexton::new(place).options(["-v"]).probe(["hoard", "12"]);
-        run.line();
-        run.send(15);
-        let (_, _, stderr) = run.finish();
-        // The command is the hoarder: when it dies, sexton reaps what it left. So it is seen only
-        // if it still lives when the shutdown begins, as it does during the sleep.
-        let mut run = Sexton::new(place).options(["-v", "--pre-stop-sleep", "200ms"]).probe(["hoard", "12"]);
-        run.line();
-        run.send(15);
-        let (_, _, slept) = run.finish();
-        assert_has(&slept, &["(probe) leaves 12 zombies: it must wait() for its children\n"]);
-        assert_has(&stderr, &["shutdown begins"]);
+        // When the command dies, sexton reaps what it left. So it looks before the stop signal is forwarded.
+        let told = "(probe) leaves 12 zombies: it must wait() for its children\n";
+        for options in [&["-v"][..], &["-v", "--pre-stop-sleep", "200ms"]] {
+            let mut run = Sexton::new(place).options(options).probe(["hoard", "12"]);
+            run.line();
+            run.send(15);
+            let (_, _, stderr) = run.finish();
+            let (_, behind) = stderr.split_once("shutdown begins").unwrap();
+            let (before, _) = behind.split_once("forwarded SIGTERM").unwrap();
+            assert_has(before, &[told]);
+        }
 
-        // Another process than the command, when the command exits by itself.
+        // Another process than the command: told once, though it lives as long as the command.
+        let script =
+            format!("trap 'exit 0' TERM; {} hoard 12 & while :; do wait; done", harness::probe_binary().display());
+        let mut run = Sexton::new(place).options(["-v"]).shell(&script);
+        run.wait_for_line("ready");
+        run.send(15);
+        let (_, _, stderr) = run_to_end(run);
+        assert_eq!(stderr.matches(told).count(), 1, "{place:?}: {stderr}");
+
+        // And when the command exits by itself.
         let script = format!("{} hoard 3 & read x; exit 0", harness::probe_binary().display());
         let mut run = Sexton::new(place).options(["-v"]).shell(&script);
         run.wait_for_line("ready");

@@ -114,14 +114,13 @@ fn a_folder_of_path_that_may_not_be_searched_hides_nothing_that_is_known() {
     let copy = folder.copy("sexton", sexton_binary());
     let path = format!("{closed}:/nonexistent");
     let sexton = Sexton::new(Place::Ordinary).binary(&copy).env("PATH", &path).setup(["uid=4711"]);
-    let expected = format!("cannot execute server: there is no such file in PATH={path}");
+    let why = format!("uid 4711 may not search the directory {closed} {}", mode("rwx------, 0700"));
+    let expected =
+        format!("cannot execute server: there is no such file in PATH={path}, as far as that may be searched: {why}");
     assert_eq!(refusal_of(sexton, ["server"]), (expected, 127));
 
     let sexton = Sexton::new(Place::Ordinary).binary(copy).setup(["uid=4711"]);
-    let expected = format!(
-        "cannot execute {closed}/x: uid 4711 may not search the directory {closed} {}",
-        mode("rwx------, 0700")
-    );
+    let expected = format!("cannot execute {closed}/x: {why}");
     assert_eq!(refusal_of(sexton, [format!("{closed}/x")]), (expected, 126));
 }
 

@@ -55,9 +55,15 @@ impl FromStr for Target {
     }
 }
 
+/// What stands before and behind it.
+fn at_last_colon(text: &str) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|byte| byte == b':')?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 /// `PORT` on this machine, or `ADDRESS:PORT`.
 fn tcp(text: &str, place: &str) -> Result<Vec<Address>, String> {
-    if let Some((host, number)) = place.rsplit_once(':') {
+    if let Some((host, number)) = at_last_colon(place) {
         return Ok(vec![Address::Inet(SocketAddr::new(address(text, host)?, port(text, number)?))]);
     }
     let port = port(text, place)?;
@@ -73,7 +79,7 @@ fn http(text: &str, rest: &str) -> Result<(Address, String), String> {
         return Err(format!("{text:?} has a {wrong:?} in it; write it as it stands in a request, like %20"));
     }
     // The colon of the port stands behind the brackets of an IPv6 address.
-    let (host, port) = match place.rsplit_once(':') {
+    let (host, port) = match at_last_colon(place) {
         Some((host, number)) if !number.contains(']') => (host, port(text, number)?),
         _ => (place, 80),
     };

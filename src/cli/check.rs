@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, CString};
 
-use super::settings::{absolute_path, bare, duration, without_blanks};
+use super::settings::{bare, drain_file, duration, without_blanks};
 use super::{Request, UsageError, quoted};
 use crate::check::{Check, TIMEOUT};
 use crate::sys::{Args, Environment};
@@ -90,5 +90,5 @@ fn timeout(source: &str, value: &[u8]) -> Result<std::time::Duration, UsageError
 }
 
 fn path(source: &str, value: &[u8]) -> Result<CString, UsageError> {
-    absolute_path(bare(value, &source)?).map_err(|what| error(source, what))
+    drain_file(bare(value, &source)?).map_err(|what| error(source, what))
 }

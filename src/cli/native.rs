@@ -75,7 +75,7 @@ pub(super) fn parse_as(
     settings::check(&config, &given)?;
     (dialect.end)(&mut config);
     if config.pause && !config.command.is_empty() {
-        return Err(UsageError("--pause runs no command; leave one of the two out".into()));
+        return Err(UsageError("--pause (SEXTON_PAUSE) runs no command; leave one of the two out".into()));
     }
     if config.command.is_empty() && !config.pause {
         return Err(UsageError(

@@ -134,7 +134,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         help: "Make this file when the shutdown begins, and remove it at the start",
         more: "Use it for a server, a proxy or a probe that looks whether the file exists.",
         apply: |config, values| {
-            config.drain_file = Some(one(values, absolute_path)?);
+            config.drain_file = Some(one(values, drain_file)?);
             Ok(())
         },
     },
@@ -352,8 +352,8 @@ pub(super) static SETTINGS: [Setting; 19] = [
         kind: Kind::Switch,
         heading: PROCESSES,
         help: "Exit 0 when the stop signal ended the command",
-        more: "That includes a command that exits with 128 + N itself, as Java does. It never\n\
-               applies after SIGKILL, or if the command failed in another way.",
+        more: "That includes a step of --escalate, and an exit with 128 + N, as Java exits. It\n\
+               never applies after SIGKILL, or if the command failed in another way.",
         apply: |config, values| {
             config.ok_after_stop = one(values, switch)?;
             Ok(())
@@ -384,7 +384,7 @@ pub(super) static SETTINGS: [Setting; 19] = [
         more: "Kubernetes shows it (kubectl describe pod). sexton adds it to what the command wrote\n\
                there, up to 4096 bytes in all.",
         apply: |config, values| {
-            config.termination_log = Some(one(values, absolute_path)?);
+            config.termination_log = Some(one(values, termination_log)?);
             Ok(())
         },
     },
@@ -724,10 +724,19 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     one_of(text, &known).ok_or_else(|| format!("{text:?} is no format; give text or json"))
 }
 
+/// The path of a drain file.
+pub(super) fn drain_file(text: &str) -> Result<CString, String> {
+    absolute_path(text, "/tmp/drain")
+}
+
+fn termination_log(text: &str) -> Result<CString, String> {
+    absolute_path(text, TERMINATION_LOG)
+}
+
 /// sexton leaves its working directory, so there is nothing that a relative path could start from.
-pub(super) fn absolute_path(text: &str) -> Result<CString, String> {
+fn absolute_path(text: &str, example: &str) -> Result<CString, String> {
     let path = CString::new(text).ok().filter(|_| text.starts_with('/'));
-    path.ok_or_else(|| format!("{text:?} is no absolute path; write it like {TERMINATION_LOG}"))
+    path.ok_or_else(|| format!("{text:?} is no absolute path; write it like {example}"))
 }
 
 fn switch(text: &str) -> Result<bool, String> {

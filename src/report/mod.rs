@@ -16,7 +16,7 @@ use log::kv::Value;
 use log::{Level, Log, Metadata, Record};
 
 use crate::config::{Config, LogFormat};
-use crate::sys::{write_stderr, write_stdout};
+use crate::sys::{write_stderr, write_stdout, write_stdout_at_once};
 
 /// The longest line, in bytes: what a pipe takes as a whole or not at all (`PIPE_BUF`, pipe(7)).
 const LONGEST_LINE: usize = 4096;
@@ -156,8 +156,16 @@ pub fn usage(sentence: &str) {
 /// A sentence about why it cannot be written.
 #[cold]
 pub fn print(text: &str) -> Result<(), String> {
-    let text = format!("{}\n", text.trim_end());
+    let mut text = text.trim_end().to_owned();
+    text.push('\n');
     write_stdout(text.as_bytes()).map_err(|errno| format!("cannot write to stdout: {}", errno.desc()))
+}
+
+/// Prints what a check saw on stdout, unless that has no room: its time is limited, and its status says the same.
+#[cold]
+pub fn print_at_once(mut line: String) {
+    line.push('\n');
+    let _ = write_stdout_at_once(line.as_bytes());
 }
 
 /// Writes a line to stderr in one go, so that it is never torn apart by what others write, and

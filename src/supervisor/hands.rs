@@ -41,8 +41,6 @@ pub(super) struct Hands<'a> {
     pub ended: Option<Death>,
     /// It is time to leave.
     pub over: bool,
-    /// The shutdown began with the signal that is being handled.
-    pub shutdown_began: bool,
     /// How far the shutdown is.
     pub phase: Option<Phase>,
     /// The stop signal that went to the whole process group of the command.
@@ -78,9 +76,6 @@ impl Hands<'_> {
 
     /// What is done once nothing keeps a signal from the command any more.
     pub fn signal_was_handled(&mut self, received: Received) {
-        if mem::take(&mut self.shutdown_began) {
-            self.tell_zombies();
-        }
         if self.config.suspend_on_terminal_stop {
             self.job.forwarded(received.signal);
         }
@@ -115,7 +110,9 @@ impl Hands<'_> {
         self.job.ended(self.command.pid);
         end::tell(self.config, self.command, self.evidence, change.kind, change.usage);
         no_stop::tell(self.config, self.command, self.evidence);
-        self.tell_zombies();
+        if self.evidence.stop().is_none() {
+            self.tell_zombies();
+        }
         if self.config.orphans == Orphans::Leave {
             self.tell_left();
         }
@@ -151,11 +148,17 @@ impl Hands<'_> {
                 }
             }
             Action::ForwardStop(received) => self.forward_stop(received, now),
-            Action::PreStop(signal) => self.send_own(signal, format_args!("before the pre-stop sleep")),
+            Action::PreStop(signal) => {
+                if self.send_own(signal, format_args!("before the pre-stop sleep")) {
+                    self.evidence.forwarded(by_sexton(signal), false);
+                }
+            }
             Action::Escalate(signal) if self.ended.is_some() => self.signal_orphans(&by_sexton(signal), None, false),
             Action::Escalate(signal) => {
                 let waited = self.evidence.waits().map(|(_, waited)| waited).unwrap_or_default();
-                self.send_own(signal, format_args!("which still runs {} after the stop signal", Rounded(waited)));
+                if self.send_own(signal, format_args!("which still runs {} after the stop signal", Rounded(waited))) {
+                    self.evidence.escalated(signal);
+                }
             }
             Action::StopOrphans(received) => {
                 self.enter(Phase::Stop);
@@ -217,7 +220,6 @@ impl Hands<'_> {
     }
 
     fn shutdown_begins(&mut self, received: Received, now: Duration) {
-        self.shutdown_began = true;
         self.enter(Phase::Drain);
         let sender = self.evidence.stop_requested(received, now);
         if log_enabled!(Level::Info) {
@@ -251,6 +253,8 @@ impl Hands<'_> {
             format_args!("shutdown begins: {} from {sender}{earlier}{forwarding}", received.signal),
             &facts,
         );
+        // Before the stop signal is forwarded: their parents may die of it, and then nobody has to reap them.
+        self.tell_zombies();
     }
 
     fn forward_stop(&mut self, received: Received, now: Duration) {
@@ -391,16 +395,19 @@ impl Hands<'_> {
         !matches!(sent, Err(SendError::Refused(_)))
     }
 
-    /// Sends the command a signal that the user wants it to have besides those that come.
-    fn send_own(&mut self, signal: Signal, when: fmt::Arguments<'_>) {
+    /// Sends the command a signal that the user wants it to have besides those that come. Returns whether it was sent.
+    fn send_own(&mut self, signal: Signal, when: fmt::Arguments<'_>) -> bool {
         let pid = self.command.pid;
         match self.send(&by_sexton(signal)) {
             Ok(()) | Err(SendError::WithoutValue(_)) => {
-                self.evidence.wants(signal);
                 self.told.also_sent(signal);
                 info!(event = "signal_sent", pid = pid, signal:% = signal; "sent {signal} to {}, {when}", self.command);
+                true
             }
-            Err(SendError::Refused(errno)) => self.tell_refused("send", signal, errno),
+            Err(SendError::Refused(errno)) => {
+                self.tell_refused("send", signal, errno);
+                false
+            }
         }
     }
 
@@ -474,6 +481,7 @@ impl Hands<'_> {
             refused,
             grace: self.config.grace_period.unwrap_or_default(),
             signal: sender.map_or(Signal::TERM, |sender| sender.received.signal),
+            is_dropped: sender.is_some_and(|sender| self.config.rewrites.apply(sender.received.signal).is_none()),
             sender,
             slept: waits.filter(|_| !self.config.pre_stop_sleep.is_zero()),
             survivors: survivors.as_ref(),

@@ -149,7 +149,6 @@ fn supervise(
         evidence,
         ended: None,
         over: false,
-        shutdown_began: false,
         phase: None,
         group_stop: None,
         learned: None,

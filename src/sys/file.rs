@@ -141,7 +141,7 @@ impl Opened {
             let count = nix::unistd::read(file, room.get_mut(filled..)?).ok().filter(|count| *count > 0)?;
             filled += count;
             let mut rest = room.get(..filled)?;
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            while let Some(end) = line_end(rest) {
                 let (line, after) = rest.split_at(end);
                 rest = after.get(1..)?;
                 let line = std::str::from_utf8(line).ok().filter(|_| !is_too_long);
@@ -156,6 +156,13 @@ impl Opened {
             filled = if is_too_long { 0 } else { begun };
         }
     }
+}
+
+/// Where the first line of these bytes ends.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    // SAFETY: memchr reads `bytes` and no more.
+    let end = unsafe { libc::memchr(bytes.as_ptr().cast(), i32::from(b'\n'), bytes.len()) };
+    (!end.is_null()).then(|| end as usize - bytes.as_ptr() as usize)
 }
 
 /// The capabilities that the file demands to be executed with (capabilities(7), "File

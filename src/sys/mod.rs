@@ -55,7 +55,7 @@ pub use mounts::mount_point;
 pub use nested::Badge;
 pub use oom::{Ceiling, Memory};
 pub use orphans::{GroupStop, Sent, each_of_ours, kill_orphans, none_in_namespace, note_old_sessions, signal_orphans};
-pub use output::{stderr_is_ours, write_stderr, write_stdout};
+pub use output::{stderr_is_ours, write_stderr, write_stdout, write_stdout_at_once};
 pub use parent::Parent;
 pub use proc::{NoProc, Process, called_by, each_child, process, processor_time, since_boot, tracer};
 pub use process::{

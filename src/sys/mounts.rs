@@ -78,11 +78,26 @@ fn hold(innermost: &mut Option<PathBuf>, mount: Mount<'_>, path: &Path) {
 /// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`: between the
 /// sixth field and the dash are as many as there happen to be.
 pub fn mount_of_line(line: &str) -> Option<Mount<'_>> {
-    let mut fields = line.split(' ');
+    let mut fields = fields(line);
     let id = fields.next()?;
     let (root, point, _options) = (Escaped(fields.nth(2)?), Escaped(fields.next()?), fields.next()?);
     fields.find(|field| *field == "-")?;
     Some(Mount { id, root, point, kind: fields.next()?, options: fields.nth(1)? })
+}
+
+/// The parts between blanks, byte by byte: they are too short for what `str::split` makes ready for each.
+fn fields(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let begun = rest?;
+        match begun.bytes().position(|byte| byte == b' ') {
+            Some(end) => {
+                rest = begun.get(end + 1..);
+                begun.get(..end)
+            }
+            None => rest.take(),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -39,7 +39,21 @@ pub fn write_stdout(mut bytes: &[u8]) -> Result<(), Errno> {
 ///
 /// `EAGAIN` when there is no room, and all of write(2)'s.
 pub fn write_stderr(bytes: &[u8]) -> Result<(), Errno> {
-    match write_nowait(bytes) {
+    write_at_once(STDERR, bytes)
+}
+
+/// Writes these bytes to stdout in one go, or not at all, as [`write_stderr`] does to stderr. For a sexton that
+/// runs no command.
+///
+/// # Errors
+///
+/// `EAGAIN` when there is no room, and all of write(2)'s.
+pub fn write_stdout_at_once(bytes: &[u8]) -> Result<(), Errno> {
+    write_at_once(STDOUT, bytes)
+}
+
+fn write_at_once(descriptor: i32, bytes: &[u8]) -> Result<(), Errno> {
+    match write_nowait(descriptor, bytes) {
         // EOPNOTSUPP: a terminal, a socket, an old kernel; EAGAIN: a file that cannot tell.
         Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EAGAIN) => {}
         done => return done,
@@ -48,12 +62,12 @@ pub fn write_stderr(bytes: &[u8]) -> Result<(), Errno> {
         reopen_terminal();
     }
     // SAFETY: only polled and written to; a closed one answers EBADF.
-    let stderr = unsafe { BorrowedFd::borrow_raw(STDERR) };
-    let mut ready = [PollFd::new(stderr, PollFlags::POLLOUT)];
+    let output = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let mut ready = [PollFd::new(output, PollFlags::POLLOUT)];
     if poll(&mut ready, PollTimeout::ZERO)? == 0 {
         return Err(Errno::EAGAIN);
     }
-    nix::unistd::write(stderr, bytes).map(drop)
+    nix::unistd::write(output, bytes).map(drop)
 }
 
 /// The command runs, and has a stderr of its own: from now on ours may be another one.
@@ -79,12 +93,12 @@ fn reopen_terminal() {
     }
 }
 
-fn write_nowait(bytes: &[u8]) -> Result<(), Errno> {
+fn write_nowait(descriptor: i32, bytes: &[u8]) -> Result<(), Errno> {
     let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     /// At the current position, as write(2).
     const HERE: libc::c_long = -1;
     // SAFETY: one iovec that covers `bytes`, from which the kernel only reads.
     let written =
-        unsafe { libc::syscall(libc::SYS_pwritev2, STDERR, &raw const part, 1, HERE, HERE, libc::RWF_NOWAIT) };
+        unsafe { libc::syscall(libc::SYS_pwritev2, descriptor, &raw const part, 1, HERE, HERE, libc::RWF_NOWAIT) };
     Errno::result(written).map(drop)
 }

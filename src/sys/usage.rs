@@ -79,7 +79,8 @@ impl Usage {
 
 /// Fields 14 to 17 of `/proc/PID/stat`, of which the third is behind the name.
 fn ticks(stat: &str) -> Option<[u64; 4]> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11).map(|field| field.parse().ok());
+    let name_end = stat.bytes().rposition(|byte| byte == b')')?;
+    let mut fields = stat.get(name_end + 1..)?.split_ascii_whitespace().skip(11).map(|field| field.parse().ok());
     Some([fields.next()??, fields.next()??, fields.next()??, fields.next()??])
 }
 

@@ -234,6 +234,9 @@ impl fmt::Display for Killed<'_> {
                 write!(f, "; the last one that sexton forwarded came from {sender}, {} before", Rounded(ago))?;
             }
             Forwarding::Once => f.write_str("; sexton had forwarded one before")?,
+            Forwarding::PreStop => {
+                f.write_str("; sexton sent it one (--pre-stop-signal), for which it needs a handler")?
+            }
             Forwarding::Never if by_sigkill => f.write_str(", which sexton did not send")?,
             Forwarding::Never if !is_own_fault(self.signal) => f.write_str(", which did not come through sexton")?,
             Forwarding::Never => {}
@@ -439,6 +442,8 @@ pub struct GraceOver<'a> {
     pub grace: Duration,
     /// The stop signal.
     pub signal: Signal,
+    /// A rewrite dropped it: the command never had one.
+    pub is_dropped: bool,
     /// Who sent it; nobody when the command exited by itself.
     pub sender: Option<Sender>,
     /// How long it was held back, and how much time that left.
@@ -471,6 +476,9 @@ impl fmt::Display for GraceOver<'_> {
             None => write!(f, "{command} did not stop")?,
         }
         write!(f, " within {grace} of {signal}")?;
+        if self.is_dropped {
+            f.write_str(", which --rewrite drops: nothing told it to stop")?;
+        }
         if self.held().is_none() {
             write!(f, "{}", self.why)?;
         }
@@ -686,6 +694,7 @@ mod tests {
             refused: None,
             grace: Duration::from_secs(25),
             signal: Signal::TERM,
+            is_dropped: false,
             sender: Some(sender(0, None)),
             slept: Some((Duration::from_secs(5), Duration::from_millis(20_012))),
             survivors: None,
@@ -694,6 +703,12 @@ mod tests {
         let beginning = "/app/server (pid 7) did not stop within 25s of SIGTERM; killed with SIGKILL";
         let origin = "; SIGTERM came from outside the container, was held back for 5s and left 20s to stop";
         assert_eq!(told.to_string(), format!("{beginning}{origin}"));
+        let dropped = GraceOver { is_dropped: true, sender: None, slept: None, ..told };
+        assert_eq!(
+            dropped.to_string(),
+            "/app/server (pid 7) did not stop within 25s of SIGTERM, which --rewrite drops: nothing told it to stop; \
+             killed with SIGKILL"
+        );
         assert_eq!(GraceOver { survivors: Some(&left), ..told }.to_string(), format!("{beginning}{origin}"));
         left.alive.add(&Process::imagined(8, b'S', "worker"));
         let shown = format!("{beginning}, 1 process left besides it (worker){origin}");

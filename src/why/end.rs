@@ -113,7 +113,7 @@ impl End {
         let killed = Killed { command, signal, core_dumped, ran, forwarding, memory, cpu_limit, cost };
         let (sender, ago) = match &forwarding {
             Forwarding::Last(sender, ago) => (Some(sender), Some(milliseconds(*ago))),
-            Forwarding::Once | Forwarding::Never => (None, None),
+            Forwarding::Once | Forwarding::PreStop | Forwarding::Never => (None, None),
         };
         let (name, killed_by) = (Name(command.name), Some(signal));
         let facts = by(memory.facts(self.facts(&name, &killed_by, ran)), sender).and_if("forwarded_before_ms", ago);

@@ -32,7 +32,7 @@ pub struct Evidence {
     stop: Option<(Sender, Duration)>,
     /// When the first stop signal was forwarded.
     stop_forwarded: Option<Duration>,
-    /// As what stop signals were forwarded.
+    /// As what stop signals were forwarded, and the steps of the escalation.
     stops: SignalSet,
     /// All other signals that were forwarded.
     others: SignalSet,
@@ -113,8 +113,8 @@ impl Evidence {
         }
     }
 
-    /// The user wants the command to have this signal, and so to die of it if it does.
-    pub fn wants(&mut self, signal: Signal) {
+    /// The command was sent this step of the escalation: the user wants it to end by that if nothing else ends it.
+    pub fn escalated(&mut self, signal: Signal) {
         self.stops = self.stops.with(signal);
     }
 
@@ -172,6 +172,7 @@ impl Evidence {
     /// What is known of this signal's having been forwarded, other than as a stop signal.
     pub fn forwarding(&self, signal: Signal) -> Forwarding {
         match self.forwarded.iter().flatten().find(|(sender, _)| sender.received.signal == signal) {
+            Some((sender, _)) if sender.received.pid == own_pid() => Forwarding::PreStop,
             Some((sender, then)) => Forwarding::Last(*sender, monotonic_now().saturating_sub(*then)),
             None if self.others.contains(signal) => Forwarding::Once,
             None => Forwarding::Never,
@@ -284,6 +285,8 @@ impl Evidence {
 pub enum Forwarding {
     /// It did not.
     Never,
+    /// sexton itself sent it, before the pre-stop sleep.
+    PreStop,
     /// It did, but others were noted since.
     Once,
     /// Whose the last one was, and how long ago. It need not be the one that was deadly.
@@ -389,6 +392,7 @@ mod tests {
         let noted = |evidence: &Evidence, signal| match evidence.forwarding(signal) {
             Forwarding::Last(sender, _) => Some(sender.received.pid),
             Forwarding::Once => Some(0),
+            Forwarding::PreStop => Some(own_pid()),
             Forwarding::Never => None,
         };
         for signal in &signals[..NOTED] {
@@ -399,6 +403,8 @@ mod tests {
         assert_eq!(noted(&evidence, signals[0]), Some(2));
         assert_eq!(noted(&evidence, signals[1]), Some(0), "the oldest makes room, and is not forgotten");
         assert_eq!(noted(&evidence, signals[2]), Some(1));
+        evidence.forwarded(Received::sent_by(own_pid(), signals[3]), false);
+        assert!(matches!(evidence.forwarding(signals[3]), Forwarding::PreStop));
         assert_eq!(noted(&evidence, signals[NOTED]), Some(3));
         assert_eq!(noted(&evidence, Signal::new(64).unwrap()), None);
     }

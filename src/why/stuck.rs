@@ -332,7 +332,11 @@ impl fmt::Display for Stuck {
                  signalfd)"
             ),
             Cause::Ignores { still: true } => {
-                write!(f, "{it} ignores {signal} (it needs a handler, or with --rewrite a signal that it has one for)")
+                write!(f, "{it} ignores {}", signal.sent)?;
+                if signal.sent != signal.came {
+                    write!(f, ", sent for {}", signal.came)?;
+                }
+                f.write_str(" (it needs a handler, or with --rewrite a signal that it has one for)")
             }
             Cause::Ignores { still: false } => write!(f, "{it} ignored {signal} when that came, and would not now"),
             Cause::LeavesItToChild(child) => {
@@ -509,7 +513,8 @@ impl fmt::Display for StillThere<'_> {
             command.fmt(f)?;
         }
         let seconds = self.had_it.saturating_add(Duration::from_millis(500)).as_secs();
-        write!(f, " still runs {seconds}s after {signal}{why}")
+        // The cause says what it was sent for.
+        write!(f, " still runs {seconds}s after {}{why}", signal.sent)
     }
 }
 
@@ -799,6 +804,19 @@ mod tests {
         let why = Why::of(Who::Itself, StopSignal { sent: signal, came: Signal::TERM }, &seen);
         assert_eq!(why.to_string(), ": it has no handler for SIGWINCH (sent for SIGTERM), which does nothing then");
         assert_eq!(cause(&without_handler()), None, "SIGTERM ends it");
+    }
+
+    #[test]
+    fn what_a_rewritten_signal_was_sent_for_is_said_once() {
+        let signal = StopSignal { sent: Signal::new(libc::SIGQUIT).unwrap(), came: Signal::TERM };
+        let why = Why::of(Who::Itself, signal, &ignoring());
+        let command = Command { name: c"sh", pid: 7 };
+        let had_it = Duration::from_secs(5);
+        assert_eq!(
+            StillThere { command, command_is_gone: false, signal, had_it, why: &why }.to_string(),
+            "sh (pid 7) still runs 5s after SIGQUIT: it ignores SIGQUIT, sent for SIGTERM (it needs a handler, or with \
+             --rewrite a signal that it has one for)"
+        );
     }
 
     #[test]

@@ -152,6 +152,12 @@ pub fn shell_refused(file: &CStr, errno: Errno, args: Args, wanted: &Wanted<'_>)
     refusal
 }
 
+/// Why nobody can tell whether this file is there: a directory above it may not be searched.
+fn not_searched(file: &Path) -> Option<String> {
+    let refused = file.symlink_metadata().err()?.raw_os_error();
+    if refused == Some(libc::EACCES) { walk(file).err().map(|obstacle| obstacle.why) } else { None }
+}
+
 /// No directory of `PATH` has the command.
 #[cold]
 pub fn not_in_path(wanted: &Wanted<'_>) -> Refusal {
@@ -161,6 +167,10 @@ pub fn not_in_path(wanted: &Wanted<'_>) -> Refusal {
         Shown(as_path(name)),
         Shown(as_path_bytes(wanted.path))
     );
+    if let Some(closed) = wanted.directories().find_map(|directory| not_searched(&directory.join(as_path(name)))) {
+        sentence += ", as far as that may be searched: ";
+        sentence += &closed;
+    }
     if let Some(meant) = wanted.meant() {
         sentence += &meant;
     } else if as_path(name).metadata().is_ok_and(|found| is_program(&found)) {
