@@ -99,7 +99,7 @@ fn a_lack_of_memory_is_told_though_sigkill_was_declared_good_and_a_failure_that_
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
         let sexton = Sexton::new(place).options(["-e", "137"]).setup([cgroup.word()]);
-        let (status, _, stderr) = sexton.probe(["eat"]).finish();
+        let (status, _, stderr) = sexton.probe(["eat-later"]).finish();
         assert_eq!(status, Status::Exited(0), "{place:?}: {stderr}");
         assert_has(sentence(&stderr), &["was killed by SIGKILL", "oom_kill 0 → 1"]);
 
@@ -482,7 +482,7 @@ fn as_json_a_lack_of_memory_is_told_in_numbers() {
     needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
-        let (_, _, stderr) = Sexton::new(place).options(JSON).setup([cgroup.word()]).probe(["eat"]).finish();
+        let (_, _, stderr) = Sexton::new(place).options(JSON).setup([cgroup.word()]).probe(["eat-later"]).finish();
         let killed = &events(&stderr, "command_killed")[0];
         for (key, value) in [("oom_kills_before", 0.0), ("oom_kills", 1.0), ("memory_limit_bytes", LIMIT as f64)] {
             assert_eq!(killed.get(key), &Json::Number(value), "{key}");

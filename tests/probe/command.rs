@@ -381,8 +381,31 @@ pub fn eat() -> i32 {
     96
 }
 
-/// `eaten-child STATUS`: has a child that does the same, and then exits with STATUS.
+/// `eat-later`: the same, once sexton waits: by then it has looked at the counter of the cgroup.
+pub fn eat_later() -> i32 {
+    wait_for_ancestors();
+    eat()
+}
+
+/// Until our parent sleeps, and its parent too: one of them is sexton, and the other one waits for its child.
+fn wait_for_ancestors() {
+    // State and parent, the first fields behind the name (proc_pid_stat(5)).
+    let fields = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        Some((fields.next()? == "S", fields.next()?.parse().ok()?))
+    };
+    let sleeps = |pid| fields(pid).is_none_or(|(sleeps, _)| sleeps);
+    let parent = unsafe { libc::getppid() };
+    let grandparent = fields(parent).map_or(0, |(_, parent)| parent);
+    while !sleeps(parent) || !sleeps(grandparent) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// `eaten-child STATUS`: has a child that does the same, when sexton waits, and then exits with STATUS.
 pub fn eaten_child(status: i32) -> i32 {
+    wait_for_ancestors();
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         unsafe { libc::_exit(eat()) };

@@ -60,6 +60,7 @@ fn run(args: &[OsString]) -> i32 {
         "sleepers" => command::sleepers(command::number(rest, 0)),
         "bomb" => command::bomb(command::number(rest, 0)),
         "eat" => command::eat(),
+        "eat-later" => command::eat_later(),
         "eaten-child" => command::eaten_child(command::number(rest, 0)),
         "hoard" => command::hoard(command::number(rest, 0)),
         "spin" => command::spin(command::number(rest, 0), command::number(rest, 1)),
@@ -75,7 +76,7 @@ fn run(args: &[OsString]) -> i32 {
         "setuid" => command::setuid(command::number(rest, 0), &rest[1..]),
         other => {
             eprintln!(
-                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader held headless server storm starve flood sleepers bomb eat eaten-child hoard burn spin take accept calls block drain vfork traced namespace setuid"
+                "probe: unknown word {other:?}: run first-process state record converse exit die ignore orphans zombies orphaned leaves-session adopts no-reader held headless server storm starve flood sleepers bomb eat eat-later eaten-child hoard burn spin take accept calls block drain vfork traced namespace setuid"
             );
             99
         }

@@ -111,7 +111,7 @@ fn the_command_is_killed_for_lack_of_memory() {
     needs!(Cgroups);
     for place in BOTH {
         let cgroup = Cgroup::with_memory(LIMIT);
-        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eat"]).finish();
+        let (status, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eat-later"]).finish();
         assert_eq!(status, Status::Exited(137), "{place:?}: {stderr}");
         assert_told(&stderr, cause::MEMORY);
         assert_has(&stderr, &["(limit 24 MiB, ", "oom_kill 0 → 1)"]);
@@ -179,7 +179,7 @@ fn the_memory_that_lacks_is_that_of_a_cgroup_around_it() {
         let cgroup = Cgroup::with_memory_below(around.path(), Some(2 * LIMIT));
         // As in a container, which sees no cgroup but its own.
         let bind = format!("bind={}:{}", cgroup.path().display(), memory_root().display());
-        let (_, _, stderr) = with_mounts(place).setup([cgroup.word(), bind]).probe(["eat"]).finish();
+        let (_, _, stderr) = with_mounts(place).setup([cgroup.word(), bind]).probe(["eat-later"]).finish();
         assert_told(&stderr, cause::AROUND);
         assert_has(&stderr, &["(limit 48 MiB, ", "oom_kill 0 → 1)"]);
         if cgroup.memory_peak().is_some() {
@@ -187,7 +187,7 @@ fn the_memory_that_lacks_is_that_of_a_cgroup_around_it() {
         }
         // With both in sight the lower limit is told, and what came close to it.
         let cgroup = Cgroup::with_memory_below(around.path(), Some(2 * LIMIT));
-        let (_, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eat"]).finish();
+        let (_, _, stderr) = Sexton::new(place).setup([cgroup.word()]).probe(["eat-later"]).finish();
         assert_told(&stderr, cause::AROUND);
         assert_has(&stderr, &["(limit 24 MiB, ", "oom_kill 0 → 1)"]);
     }
@@ -233,7 +233,7 @@ fn the_cgroup_cannot_be_seen() {
     let root = memory_root().display();
     for place in BOTH {
         let eats_in = |cgroup: &Cgroup, mount: String| {
-            let (_, _, stderr) = with_mounts(place).setup([cgroup.word(), mount]).probe(["eat"]).finish();
+            let (_, _, stderr) = with_mounts(place).setup([cgroup.word(), mount]).probe(["eat-later"]).finish();
             assert_eq!(cgroup.oom_kills(), 1);
             stderr
         };
