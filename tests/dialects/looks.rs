@@ -366,10 +366,16 @@ pub fn activates(args: Words) -> Look {
         let address = listener.local_addr().unwrap();
         let sexton = Sexton::new(program.place).binary("/bin/sh").options(["-c", &script]);
         let mut run = sexton.descriptor(3, listener.into()).bare();
+        let stream = std::net::TcpStream::connect(address);
+        let status = run.status();
+        // A command that it is not for closes the socket without a word. If that happens in the middle of the
+        // connection's beginning, nobody ever tells our end of it.
         let mut greeting = String::new();
-        // A command that it is not for closes the socket without a word.
-        let _ = std::net::TcpStream::connect(address).and_then(|mut stream| stream.read_to_string(&mut greeting));
-        vec![shown(run.status()), format!("greeting {greeting:?}")]
+        let _ = stream.and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.read_to_string(&mut greeting)
+        });
+        vec![shown(status), format!("greeting {greeting:?}")]
     })
 }
 
