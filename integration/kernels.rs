@@ -87,9 +87,8 @@ fn the_core_table_passes_under_the_kernel_of_bookworm_on_arm_v7() {
 fn the_end_of_the_command_is_the_end_of_the_machine_with_its_status() {
     let mut machine = Machine::boot(ONE, "-- -v /bin/busybox sh -c \"exit 7\"");
     machine.wait_for("sexton: /bin/busybox (pid ");
-    machine.wait_for("exited with status 7");
     // The status is the second byte, as in wait(2).
-    machine.wait_for("Attempted to kill init! exitcode=0x00000700");
+    machine.wait_for_each(&["exited with status 7", "Attempted to kill init! exitcode=0x00000700"]);
     machine.off();
 }
 
@@ -98,8 +97,7 @@ fn the_end_of_the_command_is_the_end_of_the_machine_with_its_status() {
 fn waits_for_orphans(kernel: Kernel) {
     let script = ". /mounts; (sleep 1; echo the orphan is done) & exit 7";
     let mut machine = Machine::boot(kernel, &format!("SEXTON_ORPHANS=wait -- /bin/busybox sh -c \"{script}\""));
-    machine.wait_for("the orphan is done");
-    machine.wait_for("Attempted to kill init! exitcode=0x00000700");
+    machine.wait_for_each(&["the orphan is done", "Attempted to kill init! exitcode=0x00000700"]);
     machine.off();
 }
 
@@ -113,9 +111,11 @@ fn kills_what_does_not_stop(kernel: Kernel) {
     let script = ". /mounts; trap '' TERM; kill -TERM 1; read x";
     let settings = "SEXTON_GRACE_PERIOD=1s SEXTON_ORPHANS=stop";
     let mut machine = Machine::boot(kernel, &format!("{settings} -- /bin/busybox sh -c \"{script}\""));
-    machine.wait_for("did not stop within 1s of SIGTERM: it ignores SIGTERM (");
-    machine.wait_for("; killed with SIGKILL; SIGTERM came from pid ");
-    machine.wait_for("Attempted to kill init! exitcode=0x00008900");
+    machine.wait_for_each(&[
+        "did not stop within 1s of SIGTERM: it ignores SIGTERM (",
+        "; killed with SIGKILL; SIGTERM came from pid ",
+        "Attempted to kill init! exitcode=0x00008900",
+    ]);
     machine.off();
 }
 

@@ -150,6 +150,18 @@ impl Machine {
         }
     }
 
+    /// The same for each of these, in any order: the kernel's own words overtake what programs write.
+    #[track_caller]
+    pub fn wait_for_each(&mut self, texts: &[&str]) {
+        let begin = self.taken;
+        let ends = texts.iter().map(|text| {
+            self.taken = begin;
+            self.wait_for(text);
+            self.taken
+        });
+        self.taken = ends.max().unwrap_or(begin);
+    }
+
     /// Types this on the serial line.
     pub fn type_keys(&mut self, keys: &str) {
         let keyboard = self.qemu.stdin.as_mut().unwrap();
