@@ -214,7 +214,7 @@ pub fn cgroup_in(own: &str, mounts: &str, controller: &str) -> Option<Cgroup> {
 }
 
 fn has(list: &str, word: &str) -> bool {
-    list.split(',').any(|known| known == word)
+    list.as_bytes().split(|byte| *byte == b',').any(|known| known == word.as_bytes())
 }
 
 /// Bytes in a place of their own.
