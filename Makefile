@@ -170,6 +170,7 @@ lint: ## Check the format, clippy, the documentation and the dependencies; a war
 	$(CARGO) clippy $(BENCH_PACKAGE) --lib --bins --tests -- -D warnings
 	RUSTDOCFLAGS='-Dwarnings -Arustdoc::private-intra-doc-links' $(CARGO) doc --no-deps --document-private-items
 	$(DENY) check licenses bans sources
+	.ci/mutants check
 	@echo 'make lint: known vulnerabilities were NOT looked for: make audit does that, with the network' >&2
 
 audit: ## Look for known vulnerabilities in the dependencies; fetches the database of them
